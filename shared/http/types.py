@@ -1,0 +1,90 @@
+"""Field types for bodies, queries and paths: what is checked at the edge is checked here, once for all services."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.money import MAX_FEN
+
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+
+
+def _printable(text: str) -> str:
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text):
+        raise ValueError("control or unassigned characters are not allowed")
+    if text != text.strip():
+        raise ValueError("leading or trailing blanks are not allowed")
+    return text
+
+
+def _day(day: date) -> date:
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"must lie between {FIRST_DAY} and {LAST_DAY}")
+    return day
+
+
+def _moment(moment: datetime) -> datetime:
+    _day(moment.date())
+    return moment
+
+
+def _finite(number: Decimal) -> Decimal:
+    if not number.is_finite():
+        raise ValueError("must be a finite number")
+    return number
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+"""A name or sentence: 1 to 200 printable characters."""
+
+LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_printable)]
+
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,29}$")]
+"""A number or code given by somebody's system: letters, digits, `.`, `_`, `-`; at most 30."""
+
+Id = Annotated[str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+"""An identifier this product gave (ULID)."""
+
+RegionCode = Annotated[str, Field(pattern=r"^[0-9]{6}$")]
+"""医保区划."""
+
+Month = Annotated[str, Field(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$")]
+"""YYYY-MM."""
+
+Fen = Annotated[int, Field(strict=True, ge=-MAX_FEN, le=MAX_FEN)]
+"""Whole fen, signed."""
+
+Day = Annotated[date, AfterValidator(_day)]
+"""A calendar day in Asia/Shanghai, 1900 to 2199."""
+
+Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
+"""A moment with its time zone, 1900 to 2199."""
+
+Quantity = Annotated[Decimal, Field(strict=False, max_digits=16, decimal_places=4), AfterValidator(_finite)]
+"""数量 n16,4; a JSON number or, safer, a string."""
+
+UnitPrice = Annotated[Decimal, Field(strict=False, ge=0, max_digits=16, decimal_places=6), AfterValidator(_finite)]
+"""单价 in yuan, n16,6; a JSON number or, safer, a string."""
+
+
+class Body(BaseModel):
+    """A request's body: strict types, unknown fields refused by name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Query(BaseModel):
+    """A request's query: values arrive as text, unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class View(BaseModel):
+    """What an answer shows."""
+
+    model_config = ConfigDict(frozen=True)

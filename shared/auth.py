@@ -18,6 +18,7 @@ import jwt
 
 from shared.keys import JWKS
 from shared.refusals import Refused, Unavailable, declare
+from shared.regions import RegionTree
 from shared.settings import Settings
 
 ALGORITHMS = ["EdDSA", "ES256", "RS256"]
@@ -77,6 +78,12 @@ class Principal:
     subject: str
     role: Role
     party: str
+
+
+def check_area(regions: RegionTree, principal: Principal, region: str) -> None:
+    """An agency acts for its own region and those below it. Raises Refused."""
+    if principal.party not in regions or region not in regions or not regions.covers(principal.party, region):
+        raise Refused(NOT_YOUR_AREA(party=region))
 
 
 class Verifier:

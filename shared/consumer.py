@@ -23,7 +23,7 @@ from shared.events import EVENTS, Envelope, Event, dead_letter_topic, topic_of
 from shared.kafka import Message, Producer, Record, Subscription
 from shared.refusals import Refused, Unavailable
 from shared.settings import Settings
-from shared.telemetry import DURATIONS_S, Gauges, begin, counter, histogram, traceparent_of
+from shared.telemetry import DURATIONS_S, Gauges, begin, counter, histogram, is_sampled, traceparent_of
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,8 @@ class Consumer:
         self._service, self._handlers, self._database = service, handlers, database
         self._producer, self._settings, self._clock, self._gauges = producer, settings, clock, gauges
         self._stopping = asyncio.Event()
+        self.set_aside = 0
+        """Events this consumer sent to the dead-letter topic."""
         self._handled = counter("sifang.consumer.handled")
         self._dead = counter("sifang.dead_letters")
         self._delay = histogram("sifang.consumer.delay", "s", DURATIONS_S)
@@ -163,7 +165,7 @@ class Consumer:
     async def _handle(self, envelopes: Sequence[Envelope[Event]]) -> None:
         """One transaction: claim the ids, run the handlers in the order of arrival, commit."""
         now = self._clock()
-        spans = {e.id: _span(e) for e in envelopes if e.traceparent}
+        spans = {e.id: _span(e) for e in envelopes if is_sampled(e.traceparent)}
         try:
             async with self._database.transaction() as tx:
                 fresh = await inbox.claim(tx, [e.id for e in envelopes], now)
@@ -195,6 +197,7 @@ class Consumer:
         }
         headers = [*kept, *((f"sifang_{name}", value.encode()) for name, value in about.items())]
         await self._producer.send([Message(dead_letter_topic(self._service), record.key, record.value, headers)])
+        self.set_aside += 1
         self._dead.add(1, {"event": record.header("ce_type") or "unknown", "kind": kind, "service": self._service})
 
 

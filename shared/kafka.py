@@ -169,16 +169,25 @@ class Subscription:
             raise Unavailable("broker", type(error).__name__) from error
         return lag
 
-    async def at_end(self) -> bool:
-        """Whether nothing is left to read. Raises Unavailable."""
+    async def ends(self) -> dict[int, int]:
+        """Where the first topic's partitions end now, by partition. Raises Unavailable."""
+        partitions = [
+            TopicPartition(self._topics[0], p) for p in self._open.partitions_for_topic(self._topics[0]) or ()
+        ]
         try:
-            consumer = self._open
-            partitions = consumer.assignment()
-            ends = await consumer.end_offsets(list(partitions))
-            positions = {p: await consumer.position(p) for p in partitions}
+            found = await self._open.end_offsets(partitions)
         except (KafkaError, OSError) as error:
             raise Unavailable("broker", type(error).__name__) from error
-        return bool(partitions) and all(positions[p] >= end for p, end in ends.items())
+        return {p.partition: offset for p, offset in found.items()}
+
+    async def before(self, ends: Mapping[int, int]) -> bool:
+        """Whether anything is left to read before these ends. Raises Unavailable."""
+        try:
+            while not (assigned := self._open.assignment()):
+                await asyncio.sleep(0.05)
+            return any([await self._open.position(p) < ends[p.partition] for p in assigned])
+        except (KafkaError, OSError) as error:
+            raise Unavailable("broker", type(error).__name__) from error
 
 
 def _record(r: object) -> Record:
@@ -206,7 +215,7 @@ async def ensure_topics(settings: Settings) -> None:
         for service in SERVICES:
             for name, partitions in ((topic_of(service), PARTITIONS), (dead_letter_topic(service), 1)):
                 with suppress(TopicAlreadyExistsError):
-                    await admin.create_topics([NewTopic(name, partitions, -1)])
+                    await admin.create_topics([NewTopic(name, partitions, -1, replica_assignments={})])
     except (KafkaError, OSError) as error:
         raise Unavailable("broker", type(error).__name__) from error
     finally:

@@ -19,7 +19,7 @@ _MAX: Final = Decimal(MAX_FEN)
 # Python's default 28 digits would round quantity (16,4) times price (16,6) once before the fen does it again; here a
 # product either fits whole or is refused.
 _EXACT: Final = Context(prec=100, traps=[Inexact, InvalidOperation])
-_YUAN: Final = re.compile(r"(?!-0(?:\.0{1,2})?\Z)(-?)(0|[1-9][0-9]{0,13})(?:\.([0-9]{1,2}))?", re.ASCII)
+_YUAN: Final = re.compile(r"(?!-0(?:\.0{1,2})?\Z)(-?)(0|[1-9][0-9]{0,13})(?:\.([0-9]{1,2}))?")
 
 
 class AmountOutOfRange(ValueError):

@@ -19,7 +19,7 @@ from shared.events import EVENTS, Envelope, Event, headers_of, topic_of
 from shared.kafka import Message, Producer
 from shared.refusals import Unavailable
 from shared.settings import Settings
-from shared.telemetry import Gauges, begin, traceparent_of
+from shared.telemetry import Gauges, begin, is_sampled, traceparent_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -88,11 +88,13 @@ class Relay:
         spans = [
             begin("outbox.publish", {"sifang.event": r["type"]}, parent=r["traceparent"])
             for r in rows
-            if r["traceparent"]
+            if is_sampled(r["traceparent"])
         ]
         parents = iter(map(traceparent_of, spans))
         try:
-            await self._producer.send([_message(row, next(parents) if row["traceparent"] else None) for row in rows])
+            await self._producer.send(
+                [_message(row, next(parents) if is_sampled(row["traceparent"]) else None) for row in rows]
+            )
         finally:
             for span in spans:
                 span.end()

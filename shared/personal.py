@@ -44,12 +44,10 @@ __all__ = [
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
-_KEY_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+_KEY_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 # The first two digits name the province-level division of first registration; 81 to 83 are residents from Hong Kong,
 # Macao and Taiwan (港澳台居民居住证).
-_IDENTITY_NUMBER: Final = re.compile(
-    r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{15}[0-9Xx]", re.ASCII
-)
+_IDENTITY_NUMBER: Final = re.compile(r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])[0-9]{15}[0-9Xx]")
 # Controls, direction marks, spaces and dashes are how people lay a number out, not part of it. Private-use characters
 # stay: rare characters of names are written with them.
 _INVISIBLE: Final = ("Cc", "Cf")

@@ -23,7 +23,7 @@ Relation = Literal["local", "within_city", "within_province", "cross_province"]
 
 _LEVELS: Final = get_args(Level)
 _COLUMNS: Final = ("code", "name_zh", "name_en", "level", "parent")
-_CODE: Final = re.compile(r"[1-9][0-9]{5}", re.ASCII)
+_CODE: Final = re.compile(r"[1-9][0-9]{5}")
 _RELATION_BY_CLEARING_LEVEL: Final[dict[Level, Relation]] = {
     "nation": "cross_province",
     "province": "within_province",

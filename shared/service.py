@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import functools
 import logging
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ from shared.clock import Clock, make_clock
 from shared.consumer import Consumer, Handlers
 from shared.database import Database
 from shared.http import problems
-from shared.http.routing import Edge, ServiceRouter
+from shared.http.routing import Edge, ServiceRouter, Shortcut
 from shared.kafka import Producer
 from shared.outbox import Relay
 from shared.refusals import Unavailable
@@ -105,7 +106,13 @@ class Process:
 
     def _make_app(self) -> FastAPI:
         app = FastAPI(
-            title=self._parts.title, version="1", lifespan=self._lifespan, redirect_slashes=False, redoc_url=None
+            title=self._parts.title,
+            version="1",
+            lifespan=self._lifespan,
+            redirect_slashes=False,
+            redoc_url=None,
+            # Our routes make the spans and metrics that are our contract; FastAPI's own would double them.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
         app.state.edge = Edge(self._base.settings, self._verifier, self._base.clock, self._parts.service)
         app.add_exception_handler(HTTPException, _http_problem)
@@ -264,7 +271,7 @@ def run(name: str, make: Callable[[Base], Parts]) -> None:
     base = base_of(settings, name)
     process = Process(base, make(base))
     config = uvicorn.Config(
-        process.app,
+        Shortcut(process.app),
         host=settings.host,
         port=settings.port(name),
         loop="uvloop",
@@ -275,6 +282,21 @@ def run(name: str, make: Callable[[Base], Parts]) -> None:
         timeout_graceful_shutdown=int(settings.graceful_stop_s),
         backlog=2048,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     server.run()
     sys.exit(0 if server.started else 3)
+
+
+class _Server(uvicorn.Server):
+    """A server whose stop on SIGTERM is a success: uvicorn would die of the signal once it has stopped."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the signals without raising them again."""
+        loop_signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in loop_signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -22,7 +22,7 @@ SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 """The zone of every day, month and deadline; moments are stored in UTC."""
 
 _PUBLISHED_YEARS: Final = frozenset(day.year for day in chinese_calendar.holidays)
-_MONTH: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
+_MONTH: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 _LAST_ORDINAL: Final = date.max.toordinal()
 
 
@@ -73,15 +73,16 @@ class WorkCalendar:
         if working_days < 0:
             raise ValueError("working_days must not be negative")
         if working_days == 0:
-            return DueDate(start, not self.is_known(start)) if self.is_working(start) else self.add(start, 1)
+            due = DueDate(start, provisional=False) if self.is_working(start) else self.add(start, 1)
+            return DueDate(due.day, due.provisional or not self.is_known(start))
         target = self._worked_until(start) + working_days
         low, high = start.toordinal(), _LAST_ORDINAL
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self._worked_until(date.fromordinal(middle)) >= target else (middle + 1, high)
-        due = date.fromordinal(low)
-        out_of_days = self._worked_until(due) < target
-        return DueDate(due, out_of_days or not self._all_known(start, due))
+        last = date.fromordinal(low)
+        out_of_days = self._worked_until(last) < target
+        return DueDate(last, out_of_days or not self._all_known(start, last))
 
     def add_days(self, start: date, days: int) -> DueDate:
         """The day by which something must be done within `days` calendar days (自然日) of `start`.

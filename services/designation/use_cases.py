@@ -12,7 +12,7 @@ from services.designation import errors, rules, store
 from services.designation.config import DesignationSettings
 from services.designation.rules import AgreementFacts, Step
 from services.designation.tables import Facility
-from shared.auth import NOT_YOUR_AREA, Principal
+from shared.auth import Principal, check_area
 from shared.database import Connection, Database
 from shared.events import Envelope, new_id
 from shared.events.designation import (
@@ -47,16 +47,11 @@ class Designation:
     settings: DesignationSettings
 
 
-def _check_area(parts: Designation, principal: Principal, region: str) -> None:
-    if not parts.regions.covers(principal.party, region):
-        raise Refused(NOT_YOUR_AREA(party=region))
-
-
 async def register_facility(parts: Designation, principal: Principal, facility: Facility, now: datetime) -> Facility:
     """A new facility in the officer's area. Raises Refused."""
     if facility.region not in parts.regions:
         raise Refused(errors.REGION_UNKNOWN(pointer="/region", region=facility.region))
-    _check_area(parts, principal, facility.region)
+    check_area(parts.regions, principal, facility.region)
     async with parts.database.transaction() as tx:
         if not await store.add_facility(tx, facility):
             raise Refused(errors.FACILITY_EXISTS(pointer="/code", facility=facility.code))
@@ -69,7 +64,7 @@ async def change_facility(
 ) -> Facility:
     """New data of a facility. Raises Refused."""
     async with parts.database.transaction() as tx:
-        _check_area(parts, principal, (await _facility(tx, code)).region)
+        check_area(parts.regions, principal, (await _facility(tx, code)).region)
         changed = await store.change_facility(tx, code, name, kind, level)
         if changed is None:
             raise Refused(errors.FACILITY_UNKNOWN(facility=code))
@@ -106,7 +101,7 @@ async def draft_agreement(
     agreement_id = new_id()
     try:
         async with parts.database.transaction() as tx:
-            _check_area(parts, principal, (await _facility(tx, facility_code)).region)
+            check_area(parts.regions, principal, (await _facility(tx, facility_code)).region)
             await store.add_agreement(tx, agreement_id, facility_code, valid_from, valid_to, principal.subject)
             await store.add_step(tx, agreement_id, 1, "draft", principal.subject, day=None, reason=None, at=now)
             drafted = await store.agreement(tx, agreement_id)
@@ -132,7 +127,7 @@ async def take_step(
         facts = await store.agreement(tx, agreement_id, for_update=True)
         if facts is None:
             raise Refused(errors.AGREEMENT_UNKNOWN())
-        _check_area(parts, principal, (await _facility(tx, facts.facility_code)).region)
+        check_area(parts.regions, principal, (await _facility(tx, facts.facility_code)).region)
         match rules.take_step(facts, step, principal.subject, day):
             case AgreementFacts() as changed:
                 await store.save_agreement(tx, changed)

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Any, get_type_hints
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, FastAPI, Query
 from fastapi.routing import APIRoute
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from shared.auth import ROLE_NOT_ALLOWED, TOKEN_INVALID, TOKEN_MISSING, Verifier
 from shared.clock import Clock
@@ -81,7 +82,12 @@ class Endpoint(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The ASGI-side function of this route."""
-        return _Handling(self.function, self.signature, next(iter(self.methods or ())), self.path_format).handle
+        return self.handling.handle
+
+    @property
+    def handling(self) -> _Handling:
+        """What handles this route's requests."""
+        return _Handling(self.function, self.signature, next(iter(self.methods or ())), self.path_format)
 
 
 def _documented(function: EndpointFunction) -> EndpointFunction:
@@ -198,6 +204,33 @@ class _Handling:
         for refusal in refusals:
             edge.refusals.add(1, {"code": refusal.code})
         return response
+
+
+class Shortcut:
+    """Takes requests to addresses without parameters straight to their endpoint, past the search through all routes.
+
+    The hot addresses have none. An endpoint answers every error itself, so nothing is lost on the way (measured: half
+    of the time a settlement spends outside its use case).
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        routes = [r for r in _endpoints(app) if "{" not in r.path_format]
+        self._handlers = {(method, r.path_format): r.handling for r in routes for method in r.methods or ()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handling = self._handlers.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if handling is None:
+            return await self._app(scope, receive, send)
+        scope["app"], scope["path_params"] = self._app, {}
+        response = await handling.handle(Request(scope, receive, send))
+        return await response(scope, receive, send)
+
+
+def _endpoints(app: FastAPI) -> list[Endpoint]:
+    """Every endpoint of an app, those of included routers too."""
+    routers = [app.router, *(getattr(r, "original_router", None) for r in app.routes)]
+    return [route for router in routers if router is not None for route in router.routes if isinstance(route, Endpoint)]
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:

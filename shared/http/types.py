@@ -33,12 +33,6 @@ def _moment(moment: datetime) -> datetime:
     return moment
 
 
-def _finite(number: Decimal) -> Decimal:
-    if not number.is_finite():
-        raise ValueError("must be a finite number")
-    return number
-
-
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 """A name or sentence: 1 to 200 printable characters."""
 
@@ -65,10 +59,10 @@ Day = Annotated[date, AfterValidator(_day)]
 Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 """A moment with its time zone, 1900 to 2199."""
 
-Quantity = Annotated[Decimal, Field(strict=False, max_digits=16, decimal_places=4), AfterValidator(_finite)]
+Quantity = Annotated[Decimal, Field(strict=False, max_digits=16, decimal_places=4)]
 """数量 n16,4; a JSON number or, safer, a string."""
 
-UnitPrice = Annotated[Decimal, Field(strict=False, ge=0, max_digits=16, decimal_places=6), AfterValidator(_finite)]
+UnitPrice = Annotated[Decimal, Field(strict=False, ge=0, max_digits=16, decimal_places=6)]
 """单价 in yuan, n16,6; a JSON number or, safer, a string."""
 
 

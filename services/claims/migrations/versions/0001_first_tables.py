@@ -1,0 +1,205 @@
+"""first tables"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from shared.plumbing import create_statements, refuse_change
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for statement in create_statements("claims"):
+        op.execute(statement)
+    op.create_table(
+        "agreement",
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("facility_code", sa.Text(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=False),
+        sa.Column("suspensions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("agreement_id"),
+        schema="claims",
+    )
+    op.create_index(
+        op.f("ix_claims_agreement_facility_code"), "agreement", ["facility_code"], unique=False, schema="claims"
+    )
+    op.create_table(
+        "facility",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("code"),
+        schema="claims",
+    )
+    op.create_table(
+        "filing",
+        sa.Column("filing_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("care_region", sa.Text(), nullable=True),
+        sa.Column("valid_from", sa.Date(), nullable=True),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("cancelled", sa.Boolean(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("filing_id"),
+        schema="claims",
+    )
+    op.create_index(op.f("ix_claims_filing_person_id"), "filing", ["person_id"], unique=False, schema="claims")
+    op.create_table(
+        "insurance_span",
+        sa.Column("span_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("insutype", sa.Text(), nullable=False),
+        sa.Column("psn_type", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("span_id"),
+        schema="claims",
+    )
+    op.create_index(
+        op.f("ix_claims_insurance_span_person_id"), "insurance_span", ["person_id"], unique=False, schema="claims"
+    )
+    op.create_table(
+        "person",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("identity_hash", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("person_id"),
+        schema="claims",
+    )
+    op.create_index(op.f("ix_claims_person_identity_hash"), "person", ["identity_hash"], unique=False, schema="claims")
+    op.create_table(
+        "visit",
+        sa.Column("visit_id", sa.Text(), nullable=False),
+        sa.Column("facility_code", sa.Text(), nullable=False),
+        sa.Column("facility_visit_no", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("med_type", sa.Text(), nullable=False),
+        sa.Column("insutype", sa.Text(), nullable=False),
+        sa.Column("emergency", sa.Boolean(), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.CheckConstraint("kind IN ('inpatient', 'outpatient', 'pharmacy')", name="visit_kind"),
+        sa.CheckConstraint("state IN ('open', 'settled', 'cancelled')", name="visit_state"),
+        sa.CheckConstraint("ended_at IS NULL OR began_at <= ended_at", name="visit_period"),
+        sa.PrimaryKeyConstraint("visit_id"),
+        sa.UniqueConstraint("facility_code", "facility_visit_no", name="visit_number"),
+        schema="claims",
+    )
+    op.create_index(op.f("ix_claims_visit_person_id"), "visit", ["person_id"], unique=False, schema="claims")
+    op.create_table(
+        "year_counter",
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("insutype", sa.Text(), nullable=False),
+        sa.Column("benefit", sa.Text(), nullable=False),
+        sa.Column("deductible_fen", sa.BigInteger(), nullable=False),
+        sa.Column("fund_fen", sa.BigInteger(), nullable=False),
+        sa.Column("bills", sa.Integer(), nullable=False),
+        sa.CheckConstraint("least(deductible_fen, fund_fen, bills) >= 0", name="year_counter_positive"),
+        sa.PrimaryKeyConstraint("person_id", "year", "insutype", "benefit"),
+        schema="claims",
+    )
+    op.create_table(
+        "fee_line",
+        sa.Column("visit_id", sa.Text(), nullable=False),
+        sa.Column("line_no", sa.Text(), nullable=False),
+        sa.Column("item_code", sa.Text(), nullable=False),
+        sa.Column("item_class", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("quantity", sa.Numeric(precision=16, scale=4), nullable=False),
+        sa.Column("unit_price", sa.Numeric(precision=16, scale=6), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("voids_line_no", sa.Text(), nullable=True),
+        sa.CheckConstraint("amount_fen = round(quantity * unit_price * 100)", name="fee_line_amount"),
+        sa.CheckConstraint("amount_fen >= 0 OR voids_line_no IS NOT NULL", name="fee_line_void"),
+        sa.ForeignKeyConstraint(["visit_id"], ["claims.visit.visit_id"], name="fee_line_visit"),
+        sa.PrimaryKeyConstraint("visit_id", "line_no"),
+        schema="claims",
+    )
+    op.create_table(
+        "settlement",
+        sa.Column("settlement_id", sa.Text(), nullable=False),
+        sa.Column("visit_id", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("facility_code", sa.Text(), nullable=False),
+        sa.Column("facility_settlement_no", sa.Text(), nullable=False),
+        sa.Column("reverses_settlement_id", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("care_region", sa.Text(), nullable=False),
+        sa.Column("home_region", sa.Text(), nullable=False),
+        sa.Column("insutype", sa.Text(), nullable=False),
+        sa.Column("psn_type", sa.Text(), nullable=False),
+        sa.Column("med_type", sa.Text(), nullable=False),
+        sa.Column("clr_type", sa.Text(), nullable=False),
+        sa.Column("pay_loc", sa.Text(), nullable=False),
+        sa.Column("began_on", sa.Date(), nullable=False),
+        sa.Column("ended_on", sa.Date(), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("benefit", sa.Text(), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("fund_pay_type", sa.Text(), nullable=False),
+        sa.Column("ratio", sa.Numeric(precision=9, scale=6), nullable=False),
+        sa.Column("total_fen", sa.BigInteger(), nullable=False),
+        sa.Column("fund_fen", sa.BigInteger(), nullable=False),
+        sa.Column("person_fen", sa.BigInteger(), nullable=False),
+        sa.Column("account_fen", sa.BigInteger(), nullable=False),
+        sa.Column("cash_fen", sa.BigInteger(), nullable=False),
+        sa.Column("hospital_fen", sa.BigInteger(), nullable=False),
+        sa.Column("own_fen", sa.BigInteger(), nullable=False),
+        sa.Column("prepay_fen", sa.BigInteger(), nullable=False),
+        sa.Column("in_scope_fen", sa.BigInteger(), nullable=False),
+        sa.Column("deductible_fen", sa.BigInteger(), nullable=False),
+        sa.Column("by_ratio_fen", sa.BigInteger(), nullable=False),
+        sa.Column("over_cap_fen", sa.BigInteger(), nullable=False),
+        sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "CASE WHEN reverses_settlement_id IS NULL THEN least(total_fen, fund_fen, account_fen, cash_fen, hospital_fen, own_fen, prepay_fen, in_scope_fen, deductible_fen, by_ratio_fen, over_cap_fen) >= 0 ELSE greatest(total_fen, fund_fen, account_fen, cash_fen, hospital_fen, own_fen, prepay_fen, in_scope_fen, deductible_fen, by_ratio_fen, over_cap_fen) <= 0 END",
+            name="settlement_sign",
+        ),
+        sa.CheckConstraint(
+            "in_scope_fen = deductible_fen + fund_fen + by_ratio_fen + over_cap_fen", name="settlement_layers"
+        ),
+        sa.CheckConstraint("person_fen = account_fen + cash_fen", name="settlement_person"),
+        sa.CheckConstraint("total_fen = fund_fen + person_fen + hospital_fen", name="settlement_total"),
+        sa.CheckConstraint("total_fen = own_fen + prepay_fen + in_scope_fen", name="settlement_scope"),
+        sa.ForeignKeyConstraint(
+            ["reverses_settlement_id"], ["claims.settlement.settlement_id"], name="settlement_reverses"
+        ),
+        sa.ForeignKeyConstraint(["visit_id"], ["claims.visit.visit_id"], name="settlement_visit"),
+        sa.PrimaryKeyConstraint("settlement_id"),
+        sa.UniqueConstraint("facility_code", "facility_settlement_no", name="settlement_number"),
+        sa.UniqueConstraint("reverses_settlement_id", name="settlement_reversed_once"),
+        schema="claims",
+    )
+    op.create_index(op.f("ix_claims_settlement_visit_id"), "settlement", ["visit_id"], unique=False, schema="claims")
+    # One person never has two stays at one time.
+    op.execute(
+        """ALTER TABLE claims.visit ADD CONSTRAINT visit_no_overlap
+        EXCLUDE USING gist (claims.key_moments(person_id, began_at, ended_at) WITH &&)
+        WHERE (kind = 'inpatient' AND state <> 'cancelled')"""
+    )
+    op.execute("CREATE INDEX settlement_of_facility ON claims.settlement (facility_code, settled_at)")
+    for table in ("settlement", "fee_line"):
+        for statement in refuse_change("claims", table):
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    raise RuntimeError("migrations go forward only; restore a backup instead")

@@ -1,0 +1,187 @@
+"""Our copy of who is insured, filed and contracted; a late event never overwrites a newer one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from services.claims.rules.facts import AgreementFacts, FacilityFacts, Filing, PersonFacts, Span
+from shared.database import Connection
+from shared.events.designation import AgreementState, FacilityChanged
+from shared.events.enrollment import FilingApproved, FilingCancelled, InsuranceChanged, PersonEnrolled
+
+PERSONS_UPSERT = """
+    INSERT INTO person (person_id, identity_hash, revision)
+    SELECT DISTINCT ON (person_id) *
+    FROM unnest($1::text[], $2::text[], $3::int[]) AS p(person_id, identity_hash, revision)
+    ORDER BY person_id, revision DESC
+    ON CONFLICT (person_id) DO UPDATE SET identity_hash = EXCLUDED.identity_hash, revision = EXCLUDED.revision
+    WHERE EXCLUDED.revision > person.revision
+"""
+SPANS_UPSERT = """
+    INSERT INTO insurance_span (span_id, person_id, insutype, psn_type, region, valid_from, valid_to, revision)
+    SELECT DISTINCT ON (span_id) *
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::date[], $7::date[], $8::int[])
+        AS s(span_id, person_id, insutype, psn_type, region, valid_from, valid_to, revision)
+    ORDER BY span_id, revision DESC
+    ON CONFLICT (span_id) DO UPDATE SET insutype = EXCLUDED.insutype, psn_type = EXCLUDED.psn_type,
+        region = EXCLUDED.region, valid_from = EXCLUDED.valid_from, valid_to = EXCLUDED.valid_to,
+        revision = EXCLUDED.revision
+    WHERE EXCLUDED.revision > insurance_span.revision
+"""
+FILINGS_UPSERT = """
+    INSERT INTO filing (filing_id, person_id, kind, care_region, valid_from, valid_to, cancelled, revision)
+    SELECT DISTINCT ON (filing_id) *
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::date[], $7::bool[], $8::int[])
+        AS f(filing_id, person_id, kind, care_region, valid_from, valid_to, cancelled, revision)
+    ORDER BY filing_id, revision DESC
+    ON CONFLICT (filing_id) DO UPDATE SET kind = EXCLUDED.kind, care_region = EXCLUDED.care_region,
+        valid_from = EXCLUDED.valid_from, valid_to = EXCLUDED.valid_to, cancelled = EXCLUDED.cancelled,
+        revision = EXCLUDED.revision
+    WHERE EXCLUDED.revision > filing.revision
+"""
+FACILITIES_UPSERT = """
+    INSERT INTO facility (code, kind, level, region, revision)
+    SELECT DISTINCT ON (code) * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[])
+        AS f(code, kind, level, region, revision)
+    ORDER BY code, revision DESC
+    ON CONFLICT (code) DO UPDATE SET kind = EXCLUDED.kind, level = EXCLUDED.level, region = EXCLUDED.region,
+        revision = EXCLUDED.revision
+    WHERE EXCLUDED.revision > facility.revision
+"""
+AGREEMENTS_UPSERT = """
+    INSERT INTO agreement (agreement_id, facility_code, valid_from, valid_to, suspensions, revision)
+    SELECT DISTINCT ON (agreement_id) agreement_id, facility_code, valid_from, valid_to, suspensions::jsonb, revision
+    FROM unnest($1::text[], $2::text[], $3::date[], $4::date[], $5::text[], $6::int[])
+        AS a(agreement_id, facility_code, valid_from, valid_to, suspensions, revision)
+    ORDER BY agreement_id, revision DESC
+    ON CONFLICT (agreement_id) DO UPDATE SET valid_from = EXCLUDED.valid_from, valid_to = EXCLUDED.valid_to,
+        suspensions = EXCLUDED.suspensions, revision = EXCLUDED.revision
+    WHERE EXCLUDED.revision > agreement.revision
+"""
+PERSONS = """
+    SELECT person_id, identity_hash FROM person WHERE person_id = ANY($1::text[])
+    UNION SELECT person_id, identity_hash FROM person WHERE identity_hash = ANY($2::text[])
+"""
+SPANS = """
+    SELECT person_id, insutype, psn_type, region, valid_from, valid_to FROM insurance_span
+    WHERE person_id = ANY($1::text[])
+"""
+FILINGS = """
+    SELECT person_id, kind, care_region, valid_from, valid_to FROM filing
+    WHERE person_id = ANY($1::text[]) AND NOT cancelled
+"""
+FACILITIES = "SELECT code, kind, level, region FROM facility WHERE code = ANY($1::text[])"
+AGREEMENTS = """
+    SELECT facility_code, valid_from, valid_to, suspensions FROM agreement WHERE facility_code = ANY($1::text[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRef:
+    """How a request names a person: by internal number, or by the keyed hash of the identity number."""
+
+    person_id: str | None
+    identity_hash: str | None = None
+
+
+async def save_persons(tx: Connection, events: Sequence[PersonEnrolled]) -> None:
+    """Keep persons."""
+    rows = [(e.person_id, e.identity_hash, e.revision) for e in events]
+    await tx.execute(PERSONS_UPSERT, *_columns(rows))
+
+
+async def save_spans(tx: Connection, events: Sequence[InsuranceChanged]) -> None:
+    """Keep insurance spans."""
+    rows = [
+        (e.span_id, e.person_id, e.insutype, e.psn_type, e.region, e.valid_from, e.valid_to, e.revision) for e in events
+    ]
+    await tx.execute(SPANS_UPSERT, *_columns(rows))
+
+
+async def save_filings(tx: Connection, events: Sequence[FilingApproved]) -> None:
+    """Keep filings that hold."""
+    rows = [
+        (e.filing_id, e.person_id, e.kind, e.care_region, e.valid_from, e.valid_to, False, e.revision) for e in events
+    ]
+    await tx.execute(FILINGS_UPSERT, *_columns(rows))
+
+
+async def cancel_filings(tx: Connection, events: Sequence[FilingCancelled]) -> None:
+    """Keep that filings were withdrawn."""
+    rows = [(e.filing_id, e.person_id, None, None, None, None, True, e.revision) for e in events]
+    await tx.execute(FILINGS_UPSERT, *_columns(rows))
+
+
+async def save_facilities(tx: Connection, events: Sequence[FacilityChanged]) -> None:
+    """Keep facilities."""
+    rows = [(e.facility_code, e.kind, e.level, e.region, e.revision) for e in events]
+    await tx.execute(FACILITIES_UPSERT, *_columns(rows))
+
+
+async def save_agreements(tx: Connection, events: Sequence[AgreementState]) -> None:
+    """Keep agreements."""
+    rows = [
+        (e.agreement_id, e.facility_code, e.valid_from, e.valid_to, _suspensions_json(e), e.revision) for e in events
+    ]
+    await tx.execute(AGREEMENTS_UPSERT, *_columns(rows))
+
+
+def _suspensions_json(event: AgreementState) -> str:
+    return json.dumps([[s.since.isoformat(), s.until and s.until.isoformat()] for s in event.suspensions])
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+class People:
+    """The persons a batch is about, found by either reference."""
+
+    def __init__(self, by_id: dict[str, PersonFacts], id_by_hash: dict[str, str]) -> None:
+        self._by_id, self._id_by_hash = by_id, id_by_hash
+
+    def get(self, ref: PersonRef) -> PersonFacts | None:
+        """The person, or None when we know none."""
+        person_id = ref.person_id or self._id_by_hash.get(ref.identity_hash or "")
+        return self._by_id.get(person_id or "")
+
+
+async def people(tx: Connection, refs: Sequence[PersonRef]) -> People:
+    """Load the persons with their spans and filings."""
+    ids = [ref.person_id for ref in refs if ref.person_id]
+    hashes = [ref.identity_hash for ref in refs if ref.identity_hash]
+    rows = await tx.fetch(PERSONS, ids, hashes)
+    found = list({row["person_id"] for row in rows})
+    spans: dict[str, list[Span]] = {person_id: [] for person_id in found}
+    filings: dict[str, list[Filing]] = {person_id: [] for person_id in found}
+    for row in await tx.fetch(SPANS, found):
+        spans[row["person_id"]].append(Span(*row.values()))
+    for row in await tx.fetch(FILINGS, found):
+        filings[row["person_id"]].append(Filing(*row.values()))
+    by_id = {p: PersonFacts(p, tuple(spans[p]), tuple(filings[p])) for p in found}
+    return People(by_id, {row["identity_hash"]: row["person_id"] for row in rows})
+
+
+async def facilities(tx: Connection, codes: Sequence[str]) -> dict[str, FacilityFacts]:
+    """Load facilities with their agreements, by code."""
+    wanted = list(set(codes))
+    rows = await tx.fetch(FACILITIES, wanted)
+    agreements: dict[str, list[AgreementFacts]] = {code: [] for code in wanted}
+    for row in await tx.fetch(AGREEMENTS, wanted):
+        agreements[row["facility_code"]].append(_agreement(row))
+    return {
+        r["code"]: FacilityFacts(r["code"], r["kind"], r["level"], r["region"], tuple(agreements[r["code"]]))
+        for r in rows
+    }
+
+
+def _agreement(row: Any) -> AgreementFacts:
+    suspensions = [
+        (date.fromisoformat(since), date.fromisoformat(until) if until else None)
+        for since, until in json.loads(row["suspensions"])
+    ]
+    return AgreementFacts(row["valid_from"], row["valid_to"], tuple(suspensions))

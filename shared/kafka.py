@@ -183,9 +183,8 @@ class Subscription:
     async def before(self, ends: Mapping[int, int]) -> bool:
         """Whether anything is left to read before these ends. Raises Unavailable."""
         try:
-            while not (assigned := self._open.assignment()):
-                await asyncio.sleep(0.05)
-            return any([await self._open.position(p) < ends[p.partition] for p in assigned])
+            assigned = self._open.assignment()  # empty until the group has settled: then everything is left
+            return not assigned or any([await self._open.position(p) < ends[p.partition] for p in assigned])
         except (KafkaError, OSError) as error:
             raise Unavailable("broker", type(error).__name__) from error
 

@@ -86,13 +86,6 @@ async def upgrade(service: str) -> None:
     await _with_engine(work)
 
 
-def head(service: str) -> str | None:
-    """The newest migration in the code, which a ready service's database must have."""
-    from alembic.script import ScriptDirectory
-
-    return ScriptDirectory.from_config(_config(service)).get_current_head()
-
-
 def main(arguments: list[str]) -> None:
     """`new SERVICE MESSAGE`: write the next migration of a service."""
     match arguments:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import signal
 import sys
@@ -22,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared import kafka, migrations, telemetry
+from shared import kafka, telemetry
 from shared.auth import Verifier
 from shared.clock import Clock, make_clock
 from shared.consumer import Consumer, Handlers
@@ -31,6 +32,7 @@ from shared.http import problems
 from shared.http.routing import Edge, ServiceRouter, Shortcut
 from shared.kafka import Producer
 from shared.outbox import Relay
+from shared.plumbing import newest_migration
 from shared.refusals import Unavailable
 from shared.regions import RegionTree
 from shared.settings import Settings
@@ -195,7 +197,7 @@ class Process:
     async def _check_database(self) -> None:
         async with self._base.database.read() as reader:
             version = await reader.fetchval("SELECT version_num FROM schema_version")
-        if version != migrations.head(self._parts.name):
+        if version != newest_migration(self._parts.name):
             raise Unavailable("database", "migrations are not at their head: run shared.prepare")
 
     async def _check_workers(self) -> None:
@@ -267,7 +269,7 @@ def run(name: str, make: Callable[[Base], Parts]) -> None:
     """Run a service until SIGTERM or SIGINT; what it accepted is finished first."""
     settings = Settings()
     telemetry.start_logging(settings.log_level)
-    telemetry.start(name)
+    telemetry.start(name, settings.traces_per_s)
     base = base_of(settings, name)
     process = Process(base, make(base))
     config = uvicorn.Config(
@@ -283,8 +285,20 @@ def run(name: str, make: Callable[[Base], Parts]) -> None:
         backlog=2048,
     )
     server = _Server(config)
+    _calm_collector()
     server.run()
     sys.exit(0 if server.started else 3)
+
+
+def _calm_collector() -> None:
+    """Keep the garbage collector from walking the whole program for every few requests.
+
+    Measured: it took two fifths of a settlement's time. What is loaded by now stays for ever and is not looked at
+    again; requests leave next to no cycles, so looking for them less often costs no memory to speak of.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class _Server(uvicorn.Server):

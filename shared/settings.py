@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     regions_file: Path | None = None
     """Another region tree than the one shipped."""
     log_level: str = "INFO"
+    traces_per_s: int = 50
+    """Traces begun and recorded a second at most, in each process; `OTEL_TRACES_SAMPLER` chooses another sampler."""
     http_body_max_bytes: int = 2_000_000
     http_import_max_bytes: int = 200_000_000
     """Upper bound of a bulk import (a CSV that is streamed, never held)."""

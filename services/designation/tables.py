@@ -33,7 +33,7 @@ class Facility(Table, table=True):
 
 
 class Agreement(Table, table=True):
-    """An agreement (定点协议). `held` is its number range for the exclusion constraint, see the migration."""
+    """An agreement (定点协议). No two of one facility overlap: see the migration."""
 
     __tablename__ = "agreement"
     __table_args__ = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect as _inspect
 import logging
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Any, get_type_hints
@@ -267,8 +267,12 @@ class ServiceRouter(APIRouter):
         refusals: Sequence[RefusalKind] = (),
         tags: Sequence[str] = (),
         interface: str | None = None,
+        request_body: Mapping[str, Any] | None = None,
     ) -> Callable[[EndpointFunction], EndpointFunction]:
-        """Register an endpoint. `interface` is the number of the national transaction it stands for, e.g. "2304"."""
+        """Register an endpoint. `interface` is the number of the national transaction it stands for, e.g. "2304".
+
+        `request_body` documents, in OpenAPI's form, the body of an endpoint that reads the request itself.
+        """
 
         def register(function: EndpointFunction) -> EndpointFunction:
             signature = _read_signature(function)
@@ -277,6 +281,8 @@ class ServiceRouter(APIRouter):
             extra: dict[str, Any] = {"x-roles": sorted(signature.allow.roles), "security": [{"token": []}]}
             if interface:
                 extra["x-national-interface"] = interface
+            if request_body:
+                extra["requestBody"] = dict(request_body)
             if signature.allow.idempotent:
                 extra["parameters"] = [_KEY_PARAMETER]
             self.add_api_route(

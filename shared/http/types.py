@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated
 
@@ -20,17 +20,6 @@ def _printable(text: str) -> str:
     if text != text.strip():
         raise ValueError("leading or trailing blanks are not allowed")
     return text
-
-
-def _day(day: date) -> date:
-    if not FIRST_DAY <= day <= LAST_DAY:
-        raise ValueError(f"must lie between {FIRST_DAY} and {LAST_DAY}")
-    return day
-
-
-def _moment(moment: datetime) -> datetime:
-    _day(moment.date())
-    return moment
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
@@ -53,10 +42,13 @@ Month = Annotated[str, Field(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$")]
 Fen = Annotated[int, Field(strict=True, ge=-MAX_FEN, le=MAX_FEN)]
 """Whole fen, signed."""
 
-Day = Annotated[date, AfterValidator(_day)]
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 """A calendar day in Asia/Shanghai, 1900 to 2199."""
 
-Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime.combine(FIRST_DAY, time(), UTC), le=datetime.combine(LAST_DAY, time(), UTC)),
+]
 """A moment with its time zone, 1900 to 2199."""
 
 Quantity = Annotated[Decimal, Field(strict=False, max_digits=16, decimal_places=4)]

@@ -17,6 +17,8 @@ class Outcome:
     """What a load saw: latencies in seconds by finished request, and answers by status."""
 
     latencies_s: list[float] = field(default_factory=list)
+    finished_at: list[float] = field(default_factory=list)
+    """When each answer was there, by `perf_counter`."""
     statuses: dict[int, int] = field(default_factory=dict)
     elapsed_s: float = 0.0
     unexpected: bytes = b""
@@ -85,7 +87,13 @@ def http_request(path: str, body: bytes, *, token: str, key: str, port: int, tra
 
 
 async def run(
-    host: str, port: int, requests: Sequence[bytes], *, connections: int, per_s: float | None = None, expected: int = 201
+    host: str,
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    per_s: float | None = None,
+    expected: int = 201,
 ) -> Outcome:
     """Send all requests; as fast as they are answered, or at an even pace `per_s` whose latency counts from when each
     request was due (so that a stall is seen, not skipped).
@@ -103,7 +111,8 @@ async def run(
             if per_s and (wait := due - perf_counter()) > 0:
                 await asyncio.sleep(wait)
             status, body = await connection.ask(request)
-            outcome.latencies_s.append(perf_counter() - due)
+            outcome.finished_at.append(perf_counter())
+            outcome.latencies_s.append(outcome.finished_at[-1] - due)
             outcome.statuses[status] = outcome.statuses.get(status, 0) + 1
             if status != expected and not outcome.unexpected:
                 outcome.unexpected = body

@@ -83,7 +83,8 @@ def upgrade() -> None:
     # One facility never has two agreements for one day.
     op.execute(
         """ALTER TABLE designation.agreement ADD CONSTRAINT agreement_no_overlap
-        EXCLUDE USING gist (designation.key_days(facility_code, valid_from, valid_to) WITH &&)"""
+        EXCLUDE USING gist (
+            designation.key_place(facility_code) WITH &&, daterange(valid_from, valid_to, '[]') WITH &&)"""
     )
 
 

@@ -1,0 +1,129 @@
+"""`python -m tests.bench [settle]`: measures on an embedded cluster of its own; the last line is JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local.cluster import Cluster
+from deploy.local.ports import free_ports
+from deploy.local.screen import Screen
+from deploy.local.surroundings import Folders, own_only
+from shared.keys import TokenMaker
+from shared.settings import SERVICES, Settings
+from tests.bench import flow, imports, settle
+from tests.bench.settle import Figures
+from tests.bench.world import FACILITY, World, make_world
+
+console = Console(stderr=True)
+
+MEANING = {
+    "settle_per_s": ("settlements a second, 20 lines each, over HTTP", ""),
+    "pgbench_per_s": ("pgbench, the same rows, a transaction each", ""),
+    "settle_ratio": ("ours / pgbench", "≥ 0.2"),
+    "settle_p99_ms": ("p99 at 70 % of the peak, ms", "< 100"),
+    "lonely_p50_ms": ("p50 of a lonely call, ms", "< 15"),
+    "flow_per_s": ("bills a second, accepted to booked", "≥ 324"),
+    "flow_lag_p99_ms": ("p99 of the lag, accepted to visible in the books, ms", "< 1000"),
+    "import_per_s": ("persons imported a second", ""),
+    "copy_per_s": ("bare COPY of the same rows, a second", ""),
+    "import_ratio": ("ours / COPY", ""),
+    "start_s": ("start from an empty folder to all healthy, s", ""),
+    "warm_start_s": ("second start, with its data, to all healthy, s", "≤ 20"),
+    "resident_mb": ("resident memory of the whole cluster, MB", "≤ 1500"),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Measure everything, or with `settle` the settlement figures within a minute."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
+    parser.add_argument("what", nargs="?", choices=["all", "settle"], default="all")
+    what = parser.parse_args(arguments).what
+    with tempfile.TemporaryDirectory(prefix="sifang-bench-") as folder:
+        figures = _settle_only(Path(folder)) if what == "settle" else _everything(Path(folder))
+    _show(figures)
+    print(json.dumps(figures))
+
+
+def _cluster(folder: Path) -> Cluster:
+    environment = own_only(os.environ)
+    return Cluster(
+        Folders.below(folder, os.environ), free_ports, environment=environment, screen=Screen(Console(quiet=True))
+    )
+
+
+def _settle_only(folder: Path) -> Figures:
+    with _cluster(folder) as cluster:
+        console.print("starting the cluster")
+        cluster.start()
+        cluster.start_services(["claims"])
+        world = uvloop.run(_world(cluster))
+        figures = uvloop.run(settle.measure(cluster, world, console.print))
+        cluster.start_services([name for name in SERVICES if name != "claims"])
+        owner_url = cluster.environment["SIFANG_DATABASE_URL"]
+        return figures | uvloop.run(flow.measure(owner_url, world, console.print, seconds=10))
+
+
+def _everything(folder: Path) -> Figures:
+    with _cluster(folder) as cluster:
+        console.print("starting the cluster")
+        cluster.start()
+        cluster.start_services()
+        start_s = round(cluster.seconds_since_start, 1)
+    with _cluster(folder) as cluster:
+        cluster.start()
+        cluster.start_services(["claims"])
+        cluster.start_services([name for name in SERVICES if name != "claims"])
+        started: Figures = {
+            "start_s": start_s,
+            "warm_start_s": round(cluster.seconds_since_start, 1),
+            "resident_mb": round(sum(cluster.resident_bytes().values()) / 1e6, 1),
+        }
+        return uvloop.run(_measure_all(cluster)) | started
+
+
+async def _measure_all(cluster: Cluster) -> Figures:
+    world = await _world(cluster)
+    owner_url = cluster.environment["SIFANG_DATABASE_URL"]
+    token = TokenMaker(_settings(cluster)).make(role="officer", party="410000")
+    for name in SERVICES:
+        if name != "claims":
+            await asyncio.to_thread(cluster.stop_part, name)
+    figures = await settle.measure(cluster, world, console.print)
+    for name in SERVICES:
+        if name != "claims":
+            await asyncio.to_thread(cluster.start_part, name)
+    figures |= await flow.measure(owner_url, world, console.print, seconds=60)
+    return figures | await imports.measure(owner_url, cluster.url("enrollment"), token, console.print)
+
+
+def _settings(cluster: Cluster) -> Settings:
+    return Settings(secrets_dir=cluster.folders.secrets)
+
+
+async def _world(cluster: Cluster) -> World:
+    token = TokenMaker(_settings(cluster)).make(role="facility", party=FACILITY)
+    return await make_world(cluster.environment["SIFANG_DATABASE_URL"], token, cluster.ports["claims"])
+
+
+def _show(figures: Figures) -> None:
+    table = Table(title="Benchmarks")
+    for heading in ("figure", "value", "owed", "meaning"):
+        table.add_column(heading)
+    for name, value in figures.items():
+        meaning, owed = MEANING[name]
+        table.add_row(name, f"{value:,}", owed, meaning)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -254,6 +254,8 @@ def _random_key() -> str:
 
 
 def _normal(text: str) -> str:
+    if text.isascii() and text.isalnum():
+        return text.upper()  # nothing to put right, as in nearly all numbers: saves most of the time
     compatible = unicodedata.normalize("NFKC", text).upper()
     return "".join(c for c in compatible if not unicodedata.category(c).startswith(_LAYOUT))
 

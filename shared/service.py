@@ -230,8 +230,19 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components = schema.setdefault("components", {})
         components.setdefault("schemas", {})["Problem"] = problems.PROBLEM_SCHEMA
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        _drop_foreign_refusals(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _drop_foreign_refusals(schema: dict[str, Any]) -> None:
+    """FastAPI documents a 422 of its own wherever there are parameters; no endpoint of ours ever answers so."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
 
 
 async def _repeat(every: Every) -> None:
@@ -281,6 +292,7 @@ def run(name: str, make: Callable[[Base], Parts]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=int(settings.graceful_stop_s),
         backlog=2048,
     )

@@ -164,7 +164,7 @@ class _Handling:
         self.signature.allow.check(principal)
         key = self.signature.allow.key_of(request)
         arguments = await self._arguments(request, edge.settings)
-        operation = f"{self.method} {request.url.path}"
+        operation = f"{self.method} {request.scope['path']}"
         call: Call[Any] = Call(edge.service, principal, edge.clock(), language, operation, key)
         return await self.function(call=call, **arguments)
 

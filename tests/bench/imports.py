@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import date
 from time import perf_counter
 
 import asyncpg
 import httpx
 
-from deploy.demo.generator import people_csv
+from deploy.demo.generator.people import make_people, persons_csv
+from shared.regions import RegionTree
 from tests.bench.settle import Figures, Say
 
 ROWS = 20_000
@@ -17,7 +19,7 @@ ROWS = 20_000
 
 async def measure(owner_url: str, base_url: str, token: str, say: Say) -> Figures:
     """Rows a second of both, and their ratio. Raises RuntimeError when a row was refused."""
-    text = people_csv(seed=11, count=ROWS)
+    text = persons_csv(make_people(11, ROWS, RegionTree.load(), date(2026, 11, 1)))
     say(f"COPY of {ROWS} rows")
     copy_s = await _copy(owner_url, text)
     say(f"import of the same {ROWS} rows")

@@ -14,9 +14,9 @@ from services.claims.rules.visits import Kind
 from services.claims.store import settlements, visits
 from services.claims.store.settlements import SettlementRow
 from services.claims.use_cases.parts import Claims
-from services.claims.use_cases.settling import bill_fields
+from services.claims.use_cases.settling import bill_fields, envelope_of
 from shared.database import Connection
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.claims import SettlementReversed
 from shared.http.idempotency import Answer, RequestKey, once
 from shared.outbox import announce
@@ -93,7 +93,7 @@ async def _reverse(tx: Connection, command: Reversal, now: datetime, traceparent
         row = negative_of(original, command, now, traceparent_of(opened) or parent)
         await settlements.add(tx, [row])
         await _give_back(tx, original)
-        await announce(tx, [Envelope(_event(row, original.settlement_id), now, traceparent=row.traceparent)])
+        await announce(tx, [envelope_of(_event(row, original.settlement_id), row)])
     return row
 
 

@@ -29,6 +29,7 @@ from services.claims.store.visits import VisitRow
 from services.claims.use_cases.parts import Claims, check_codes, check_entitlement, check_line_codes, check_times
 from shared.database import Connection
 from shared.events import Envelope, new_id
+from shared.events.claims import Bill as BillEvent
 from shared.events.claims import DischargeSettled, FundShare
 from shared.http.idempotency import Answer, RequestKey, recall, remember
 from shared.outbox import announce
@@ -346,7 +347,7 @@ async def _settle(tx: Connection, bills: Sequence[Bill]) -> list[SettlementRow]:
         rows.append(_row(bill, decision, traceparent_of(opened) if opened else bill.traceparent))
     await settlements.add(tx, rows)
     await settlements.save_counters(tx, counters)
-    await announce(tx, [Envelope(settled_event(row), row.settled_at, traceparent=row.traceparent) for row in rows])
+    await announce(tx, [envelope_of(settled_event(row), row) for row in rows])
     for row, opened in zip(rows, spans, strict=True):
         if opened is not None:
             annotate(opened, {"sifang.settlement": row.settlement_id, "sifang.amount_band": amount_band(row.total_fen)})
@@ -406,6 +407,11 @@ def _row(bill: Bill, decision: Decision, traceparent: str | None) -> SettlementR
         over_cap_fen=decision.over_cap_fen,
         traceparent=traceparent,
     )
+
+
+def envelope_of(event: BillEvent, row: SettlementRow) -> Envelope[BillEvent]:
+    """A bill event with the settlement's own id: each settlement is announced once, so one id serves both."""
+    return Envelope(event, row.settled_at, row.settlement_id, row.traceparent)
 
 
 def settled_event(row: SettlementRow) -> DischargeSettled:

@@ -1,0 +1,1 @@
+"""The chapters of the play, each a module with a `play(scene)`."""

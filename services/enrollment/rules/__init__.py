@@ -1,0 +1,1 @@
+"""Decisions of enrollment. Pure: plain values and `now` in, new values or refusals out."""

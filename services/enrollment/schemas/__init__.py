@@ -1,0 +1,1 @@
+"""Bodies of enrollment's requests and answers; known only to the API."""

@@ -1,0 +1,1 @@
+"""What enrollment can do: load, decide, record, announce."""

@@ -1,0 +1,126 @@
+"""The books: bills, balances, entries, the month's summary, the proof."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from services.settlement import errors
+from services.settlement.api.calls import AREA, ProvingCall, ReaderCall, router, sight
+from services.settlement.schemas.books import (
+    BillDetail,
+    BookView,
+    EntryQuery,
+    EntryView,
+    PartySummaryView,
+    ProofView,
+    SummaryView,
+)
+from services.settlement.store import bills as bill_store
+from services.settlement.store import books as store
+from services.settlement.store import cases as case_store
+from services.settlement.store import payments as payment_store
+from services.settlement.store.books import EntryRow
+from services.settlement.use_cases.parts import Settlement
+from services.settlement.use_cases.proof import prove
+from shared.auth import NOT_YOUR_AREA
+from shared.database import Connection
+from shared.http.call import Call
+from shared.http.paging import CURSOR_INVALID, PageView, page
+from shared.http.routing import respond
+from shared.http.types import Code, Id, Month
+from shared.refusals import Refused
+
+TAGS = ["books"]
+
+
+@router.endpoint(
+    "GET",
+    "/v1/bills/{settlement_id}",
+    view=BillDetail,
+    refusals=(*AREA, errors.BILL_UNKNOWN),
+    tags=TAGS,
+)
+async def get_bill(call: ReaderCall, settlement_id: Id) -> Response:
+    """One bill: its entries in all books the caller may see, its case, and the payments that cover it."""
+    seen = sight(call)
+    async with call.service.database.read() as reader:
+        bill = await store.bill(reader, settlement_id)
+        if bill is None:
+            raise Refused(errors.BILL_UNKNOWN())
+        case = (await case_store.cases(reader, [bill.case_id]))[bill.case_id]
+        if not seen.sees(case.facility_code, case.chain):
+            raise Refused(NOT_YOUR_AREA(party=bill.facility_code))
+        entries = await store.entries_of_transaction(reader, settlement_id)
+        payments = await payment_store.payments_of(reader, bill.case_id)
+    regions = {**{code: code for code in case.chain}, case.facility_code: case.care_region}
+    shown = [entry for entry in entries if seen.sees_book(entry.book, regions.get(entry.book))]
+    return respond(BillDetail.of_all(bill, shown, case.state, payments))
+
+
+@router.endpoint("GET", "/v1/books/{party}/balances", view=BookView, refusals=(*AREA, errors.PARTY_UNKNOWN), tags=TAGS)
+async def get_balances(call: ReaderCall, party: Code) -> Response:
+    """All balances of a party's book; they sum to zero."""
+    async with call.service.database.read() as reader:
+        await _check_book(reader, call, party)
+        rows = await store.balances(reader, party)
+    return respond(BookView.of(party, rows))
+
+
+@router.endpoint(
+    "GET",
+    "/v1/books/{party}/entries",
+    view=PageView[EntryView],
+    refusals=(*AREA, errors.PARTY_UNKNOWN, CURSOR_INVALID),
+    tags=TAGS,
+)
+async def list_entries(call: ReaderCall, party: Code, query: EntryQuery) -> Response:
+    """The lines of a party's book, by transaction."""
+    async with call.service.database.read() as reader:
+        await _check_book(reader, call, party)
+        rows = await store.entries_of_book(
+            reader,
+            party,
+            _after(query),
+            account_kind=query.account_kind,
+            counterparty=query.counterparty,
+            limit=query.limit + 1,
+        )
+    return respond(page(rows, query, _cursor, EntryView.of))
+
+
+def _cursor(row: EntryRow) -> str:
+    return f"{row.transaction_id} {row.line_no}"
+
+
+def _after(query: EntryQuery) -> tuple[str, int]:
+    """Where the page begins: transaction and line. Raises Refused."""
+    if not query.after:
+        return "", 0
+    transaction_id, _, line = query.after.partition(" ")
+    if not (line.isascii() and line.isdecimal() and len(line) < 10):
+        raise Refused(CURSOR_INVALID(pointer="/query/cursor"))
+    return transaction_id, int(line)
+
+
+async def _check_book(reader: Connection, call: Call[Settlement], party: str) -> None:
+    """Raises Refused when there is no such party, or its book is not the caller's to see."""
+    region = party if party in call.service.regions else await bill_store.facility_region(reader, party)
+    if region is None:
+        raise Refused(errors.PARTY_UNKNOWN(party=party))
+    if not sight(call).sees_book(party, region):
+        raise Refused(NOT_YOUR_AREA(party=party))
+
+
+@router.endpoint("GET", "/v1/periods/{period}/summary", view=SummaryView, tags=TAGS)
+async def get_summary(call: ReaderCall, period: Month) -> Response:
+    """What the cases of a month that the caller may see made each party owe, and what was paid and received since."""
+    seen = sight(call)
+    async with call.service.database.read() as reader:
+        rows = await store.summary(reader, period, seen.facility_code, seen.areas)
+    return respond(SummaryView(period=period, parties=[PartySummaryView.of(row) for row in rows]))
+
+
+@router.endpoint("GET", "/v1/proof", view=ProofView, tags=TAGS)
+async def get_proof(call: ProvingCall) -> Response:
+    """Add the books up: every book and the whole ledger sum to zero, and bills, cases and payments agree with them."""
+    return respond(ProofView.of(await prove(call.service)))

@@ -1,0 +1,29 @@
+"""What the routes of settlement share: the router, and who calls."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from services.settlement.use_cases.parts import Settlement, Sight, sight_of
+from shared.auth import NOT_YOUR_AREA, Role
+from shared.http.call import Allow, Call
+from shared.http.routing import ServiceRouter
+
+router = ServiceRouter()
+
+FacilityCall = Annotated[Call[Settlement], Allow(Role.FACILITY)]
+SubmittingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, idempotent=True)]
+MatchingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role.REVIEWER)]
+OfficerCall = Annotated[Call[Settlement], Allow(Role.OFFICER)]
+ApprovingCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.REVIEWER)]
+ConfirmingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.FINANCE, Role.PARTNER)]
+PayingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.FINANCE, Role.PARTNER, idempotent=True)]
+ReaderCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role.REVIEWER, Role.FINANCE, Role.PARTNER)]
+ProvingCall = Annotated[Call[Settlement], Allow(Role.FINANCE, Role.OPERATOR)]
+
+AREA = (NOT_YOUR_AREA,)
+
+
+def sight(call: Call[Settlement]) -> Sight:
+    """What the caller may see."""
+    return sight_of(call.service.regions, call.principal)

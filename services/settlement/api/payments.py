@@ -1,0 +1,121 @@
+"""Payments: proposed by one person of the payer, approved by another."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from services.settlement import errors
+from services.settlement.api.calls import AREA, PayingCall, ReaderCall, router, sight
+from services.settlement.schemas.payments import (
+    ApprovalBatchBody,
+    ApprovalsView,
+    ApprovalView,
+    PaymentBatchBody,
+    PaymentBody,
+    PaymentView,
+    ProposalsView,
+    ProposalView,
+)
+from services.settlement.store import cases as case_store
+from services.settlement.store import payments as store
+from services.settlement.use_cases import payments as use_cases
+from shared.auth import NOT_YOUR_AREA
+from shared.database import Connection
+from shared.http.idempotency import Answer, once
+from shared.http.routing import answer_of, respond, respond_with
+from shared.http.types import Id
+from shared.refusals import Refused
+
+TAGS = ["payments"]
+PROPOSING = (
+    errors.CASE_UNKNOWN,
+    errors.NOT_IN_CHAIN,
+    errors.CASE_NOT_RECONCILED,
+    errors.NOT_THE_PAYER,
+    errors.NOT_RECEIVED_YET,
+    errors.PAYMENT_EXISTS,
+    errors.PAYMENT_DONE,
+)
+
+
+@router.endpoint("POST", "/v1/payments", status=201, view=PaymentView, refusals=PROPOSING, tags=TAGS)
+async def propose_payment(call: PayingCall, body: PaymentBody) -> Response:
+    """Propose to pay the caller's hop of a case (上解 or 拨付); another person of the same party approves."""
+
+    async def work(tx: Connection) -> Answer:
+        outcome = (await use_cases.propose(tx, call.principal, [body.case_id], call.now))[body.case_id]
+        if isinstance(outcome, list):
+            raise Refused(*outcome)
+        return answer_of(await _view(tx, outcome.payment_id), 201)
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))
+
+
+@router.endpoint("POST", "/v1/payment-batches", view=ProposalsView, tags=TAGS)
+async def propose_many_payments(call: PayingCall, body: PaymentBatchBody) -> Response:
+    """Propose the caller's hops of many cases; each has its own result."""
+
+    async def work(tx: Connection) -> Answer:
+        outcomes = await use_cases.propose(tx, call.principal, body.case_ids, call.now)
+        items = [ProposalView.of(case_id, outcome, call.language) for case_id, outcome in outcomes.items()]
+        return answer_of(ProposalsView(items=items))
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/payments/{payment_id}/approval",
+    view=PaymentView,
+    refusals=(errors.PAYMENT_UNKNOWN, errors.NOT_THE_PAYER, errors.SAME_PERSON, errors.PAYMENT_DONE),
+    tags=TAGS,
+)
+async def approve_payment(call: PayingCall, payment_id: Id) -> Response:
+    """Approve a payment: it is paid, booked at both ends, and the next hop becomes payable."""
+
+    async def work(tx: Connection) -> Answer:
+        outcome = (await use_cases.approve(call.service, tx, call.principal, [payment_id], call.now))[payment_id]
+        if isinstance(outcome, list):
+            raise Refused(*outcome)
+        return answer_of(await _view(tx, payment_id))
+
+    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+
+
+@router.endpoint("POST", "/v1/payment-approvals", view=ApprovalsView, tags=TAGS)
+async def approve_many_payments(call: PayingCall, body: ApprovalBatchBody) -> Response:
+    """Approve many payments; each has its own result."""
+
+    async def work(tx: Connection) -> Answer:
+        outcomes = await use_cases.approve(call.service, tx, call.principal, body.payment_ids, call.now)
+        items = [ApprovalView.of(payment_id, outcome, call.language) for payment_id, outcome in outcomes.items()]
+        return answer_of(ApprovalsView(items=items))
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))
+
+
+@router.endpoint(
+    "GET",
+    "/v1/payments/{payment_id}",
+    view=PaymentView,
+    refusals=(*AREA, errors.PAYMENT_UNKNOWN),
+    tags=TAGS,
+)
+async def get_payment(call: ReaderCall, payment_id: Id) -> Response:
+    """One payment."""
+    async with call.service.database.read() as reader:
+        view = await _view(reader, payment_id)
+        case = (await case_store.cases(reader, [view.case_id]))[view.case_id]
+    if not sight(call).sees(case.facility_code, case.chain):
+        raise Refused(NOT_YOUR_AREA(party=case.facility_code))
+    return respond(view)
+
+
+async def _view(tx: Connection, payment_id: str) -> PaymentView:
+    found = await store.payment(tx, payment_id)
+    if found is None:
+        raise Refused(errors.PAYMENT_UNKNOWN())
+    return PaymentView.of(found)

@@ -1,0 +1,1 @@
+"""Bodies of settlement's requests and answers; known only to `api`."""

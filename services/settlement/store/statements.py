@@ -1,0 +1,329 @@
+"""Statements: totals, lines, matches, differences, and the decision that the books stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from services.settlement.rules.statements import (
+    Comparison,
+    DifferenceClass,
+    Key,
+    Line,
+    Statement,
+    StatementState,
+    Sums,
+)
+from services.settlement.store.bills import columns
+from shared.database import Connection, row_to, rows_to
+
+STATEMENT_INSERT = """
+    INSERT INTO statement (statement_id, facility_code, care_region, period, version_no, state, match_no, submitted_by,
+        submitted_at, submitted_on)
+    SELECT $1, $2, $3, $4, coalesce(max(version_no), 0) + 1, 'reopened', 0, $5, $6, $7
+    FROM statement WHERE facility_code = $2 AND period = $4
+    RETURNING version_no
+"""
+STATEMENT_REPLACE = """
+    UPDATE statement SET state = 'replaced' WHERE facility_code = $1 AND period = $2 AND state <> 'replaced'
+"""
+STATEMENT_CURRENT = "UPDATE facility_month SET statement_id = $3 WHERE facility_code = $1 AND period = $2"
+STATEMENT_CONCLUDE = "UPDATE statement SET state = $2, match_no = $3 WHERE statement_id = $1"
+STATEMENTS_REOPEN = "UPDATE statement SET state = 'reopened' WHERE statement_id = ANY($1::text[])"
+STATEMENTS_REOPENED = "SELECT statement_id FROM statement WHERE state = 'reopened' ORDER BY statement_id LIMIT 100"
+_COLUMNS = "statement_id, facility_code, care_region, period, version_no, state, match_no, submitted_on"
+STATEMENT = f"SELECT {_COLUMNS} FROM statement WHERE statement_id = $1"
+STATEMENTS = f"""
+    SELECT {_COLUMNS} FROM statement
+    WHERE (facility_code = $1 OR care_region = ANY($2::text[])) AND ($3::text IS NULL OR period = $3)
+      AND ($4::text IS NULL OR facility_code = $4) AND statement_id > $5
+    ORDER BY statement_id LIMIT $6
+"""
+BOOKS_TOTALS = """
+    SELECT b.home_region, b.insutype, b.clr_type, b.refund, sum(b.total_fen)::bigint, sum(b.fund_fen)::bigint,
+        sum(b.account_fen)::bigint, count(*)
+    FROM settlement_case c JOIN bill b USING (case_id)
+    WHERE c.facility_code = $1 AND c.period = $2
+    GROUP BY b.home_region, b.insutype, b.clr_type, b.refund
+"""
+TOTALS_UPSERT = """
+    INSERT INTO statement_total (statement_id, home_region, insutype, clr_type, refund, total_fen, fund_fen,
+        account_fen, bill_count, books_total_fen, books_fund_fen, books_account_fen, books_bill_count)
+    SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[], $8::bigint[],
+        $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
+    ON CONFLICT (statement_id, home_region, insutype, clr_type, refund) DO UPDATE
+    SET books_total_fen = EXCLUDED.books_total_fen, books_fund_fen = EXCLUDED.books_fund_fen,
+        books_account_fen = EXCLUDED.books_account_fen, books_bill_count = EXCLUDED.books_bill_count
+"""
+TOTALS = """
+    SELECT home_region, insutype, clr_type, refund, total_fen, fund_fen, account_fen, bill_count,
+        books_total_fen, books_fund_fen, books_account_fen, books_bill_count
+    FROM statement_total WHERE statement_id = $1 ORDER BY home_region, insutype, clr_type, refund
+"""
+LINES_INSERT = """
+    INSERT INTO statement_line
+        (statement_id, facility_settlement_no, refund, settlement_id, total_fen, fund_fen, account_fen)
+    SELECT $1, * FROM unnest($2::text[], $3::bool[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
+    ON CONFLICT DO NOTHING
+"""
+LINES_DIFFERING = """
+    SELECT n.position - 1 AS position, n.number
+    FROM unnest($2::text[], $3::bool[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) WITH ORDINALITY
+        AS n(number, refund, settlement_id, total_fen, fund_fen, account_fen, position)
+    JOIN statement_line l
+        ON l.statement_id = $1 AND l.facility_settlement_no = n.number AND l.refund = n.refund
+    WHERE (l.settlement_id, l.total_fen, l.fund_fen, l.account_fen)
+        IS DISTINCT FROM (n.settlement_id, n.total_fen, n.fund_fen, n.account_fen)
+    ORDER BY n.position
+"""
+LINES_SUMS = """
+    SELECT refund, sum(total_fen)::bigint, sum(fund_fen)::bigint, sum(account_fen)::bigint, count(*)
+    FROM statement_line WHERE statement_id = $1 GROUP BY refund
+"""
+# Set against set, each side complete: every bill and every line ends in exactly one class. Should the books hold one
+# number twice, only the first meets the line. A line that names another settlement than the bill of its number is two
+# differences, one on either side.
+MATCH = """
+    WITH books AS (
+        SELECT b.settlement_id, b.facility_settlement_no AS number, b.refund, b.home_region,
+            b.total_fen, b.fund_fen, b.account_fen,
+            row_number() OVER (PARTITION BY b.facility_settlement_no, b.refund ORDER BY b.settlement_id) AS nth
+        FROM settlement_case c JOIN bill b USING (case_id)
+        WHERE c.facility_code = $3 AND c.period = $4
+    ), stated AS (
+        SELECT settlement_id, facility_settlement_no AS number, refund, total_fen, fund_fen, account_fen, 1 AS nth
+        FROM statement_line WHERE statement_id = $1
+    ), joined AS (
+        SELECT b.settlement_id AS bill_id, b.number AS bill_number, b.refund AS bill_refund, b.home_region,
+            b.total_fen AS b_total, b.fund_fen AS b_fund, b.account_fen AS b_account,
+            s.number AS line_number, s.refund AS line_refund, s.settlement_id AS line_id,
+            s.total_fen AS s_total, s.fund_fen AS s_fund, s.account_fen AS s_account,
+            b.number IS NOT NULL AND s.number IS NOT NULL AND coalesce(s.settlement_id = b.settlement_id, true) AS same
+        FROM books b FULL JOIN stated s ON s.number = b.number AND s.refund = b.refund AND s.nth = b.nth
+    ), classed AS (
+        SELECT CASE WHEN (b_total, b_fund, b_account) = (s_total, s_fund, s_account)
+                    THEN 'agreed' ELSE 'amount_differs' END AS class,
+            bill_number AS number, bill_refund AS refund, bill_id AS settlement_id, home_region,
+            b_total, b_fund, b_account, s_total, s_fund, s_account
+        FROM joined WHERE same
+        UNION ALL
+        SELECT 'missing_in_statement', bill_number, bill_refund, bill_id, home_region,
+            b_total, b_fund, b_account, NULL, NULL, NULL
+        FROM joined WHERE bill_number IS NOT NULL AND NOT same
+        UNION ALL
+        SELECT 'missing_in_books', line_number, line_refund, line_id, NULL,
+            NULL, NULL, NULL, s_total, s_fund, s_account
+        FROM joined WHERE line_number IS NOT NULL AND NOT same
+    ), kept AS (
+        INSERT INTO difference (statement_id, match_no, position, difference_class, facility_settlement_no, refund,
+            settlement_id, home_region, books_total_fen, books_fund_fen, books_account_fen, stated_total_fen,
+            stated_fund_fen, stated_account_fen)
+        SELECT $1, $2, row_number() OVER (ORDER BY number, refund, class), class, number, refund,
+            settlement_id, home_region, b_total, b_fund, b_account, s_total, s_fund, s_account
+        FROM classed WHERE class <> 'agreed'
+    )
+    INSERT INTO statement_class (statement_id, match_no, difference_class, books_bill_count, books_total_fen,
+        books_fund_fen, books_account_fen, stated_bill_count, stated_total_fen, stated_fund_fen, stated_account_fen)
+    SELECT $1, $2, class, count(b_total), coalesce(sum(b_total), 0), coalesce(sum(b_fund), 0),
+        coalesce(sum(b_account), 0), count(s_total), coalesce(sum(s_total), 0), coalesce(sum(s_fund), 0),
+        coalesce(sum(s_account), 0)
+    FROM classed GROUP BY class
+"""
+CLASSES = """
+    SELECT difference_class, books_total_fen, books_fund_fen, books_account_fen, books_bill_count,
+        stated_total_fen, stated_fund_fen, stated_account_fen, stated_bill_count
+    FROM statement_class WHERE statement_id = $1 AND match_no = $2 ORDER BY difference_class
+"""
+_DIFFERENCE = """
+    difference_class, facility_settlement_no, refund, settlement_id, home_region, books_total_fen, books_fund_fen,
+    books_account_fen, stated_total_fen, stated_fund_fen, stated_account_fen
+"""
+DIFFERENCES = f"""
+    SELECT position, {_DIFFERENCE} FROM difference
+    WHERE statement_id = $1 AND match_no = $2 AND position > $3 ORDER BY position LIMIT $4
+"""
+# Only what the match before did not find: a match that is repeated does not announce the same thing twice.
+DIFFERENCES_NEW = f"""
+    SELECT position, {_DIFFERENCE} FROM difference d
+    WHERE d.statement_id = $1 AND d.match_no = $2 AND NOT EXISTS (
+        SELECT FROM difference e WHERE e.statement_id = $1 AND e.match_no = $2 - 1
+        AND (e.difference_class, e.facility_settlement_no, e.refund, e.books_fund_fen, e.stated_fund_fen)
+            IS NOT DISTINCT FROM
+            (d.difference_class, d.facility_settlement_no, d.refund, d.books_fund_fen, d.stated_fund_fen))
+    ORDER BY d.position LIMIT $3
+"""
+RESOLUTION = """
+    SELECT reason, proposed_by, proposed_at, approved_by, approved_at FROM resolution
+    WHERE statement_id = $1 AND match_no = $2
+"""
+RESOLUTION_INSERT = """
+    INSERT INTO resolution (statement_id, match_no, reason, proposed_by, proposed_at) VALUES ($1, $2, $3, $4, $5)
+"""
+RESOLUTION_APPROVE = """
+    UPDATE resolution SET approved_by = $3, approved_at = $4 WHERE statement_id = $1 AND match_no = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNumbers:
+    """What one match put into one class: the books' side and the statement's."""
+
+    difference_class: DifferenceClass
+    books: Sums
+    stated: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One bill on which statement and books do not agree; the absent side is None. Amounts in fen."""
+
+    position: int
+    difference_class: str
+    facility_settlement_no: str
+    refund: bool
+    settlement_id: str | None
+    home_region: str | None
+    books_total_fen: int | None
+    books_fund_fen: int | None
+    books_account_fen: int | None
+    stated_total_fen: int | None
+    stated_fund_fen: int | None
+    stated_account_fen: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """That the books stand, proposed by one person and perhaps approved by another."""
+
+    reason: str
+    proposed_by: str
+    proposed_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+
+
+async def add_version(
+    tx: Connection,
+    statement_id: str,
+    facility_code: str,
+    care_region: str,
+    period: str,
+    *,
+    subject: str,
+    at: datetime,
+    on: date,
+) -> int:
+    """A new version, which from now on counts; its number."""
+    await tx.execute(STATEMENT_REPLACE, facility_code, period)
+    version_no = await tx.fetchval(STATEMENT_INSERT, statement_id, facility_code, care_region, period, subject, at, on)
+    await tx.execute(STATEMENT_CURRENT, facility_code, period, statement_id)
+    return version_no  # type: ignore[no-any-return]
+
+
+async def statement(tx: Connection, statement_id: str) -> Statement | None:
+    """One version of a statement."""
+    row = await tx.fetchrow(STATEMENT, statement_id)
+    return None if row is None else _statement(row)
+
+
+async def statements(
+    tx: Connection,
+    facility_code: str | None,
+    areas: Sequence[str],
+    *,
+    period: str | None,
+    of_facility: str | None,
+    after: str,
+    limit: int,
+) -> list[Statement]:
+    """Statements a caller may see, by id."""
+    rows = await tx.fetch(STATEMENTS, facility_code, list(areas), period, of_facility, after, limit)
+    return [_statement(row) for row in rows]
+
+
+def _statement(row: Any) -> Statement:
+    return Statement(**{**row, "state": StatementState(row["state"])})
+
+
+async def conclude(tx: Connection, statement_id: str, state: StatementState, match_no: int) -> None:
+    """Write the outcome of a comparison."""
+    await tx.execute(STATEMENT_CONCLUDE, statement_id, state, match_no)
+
+
+async def reopen(tx: Connection, statement_ids: Sequence[str]) -> None:
+    """Mark statements whose books changed after the comparison."""
+    await tx.execute(STATEMENTS_REOPEN, list(statement_ids))
+
+
+async def reopened(tx: Connection) -> list[str]:
+    """Some statements that are to be compared again."""
+    return [row["statement_id"] for row in await tx.fetch(STATEMENTS_REOPENED)]
+
+
+async def books_totals(tx: Connection, facility_code: str, period: str) -> dict[Key, Sums]:
+    """What the books hold of a facility's month."""
+    rows = await tx.fetch(BOOKS_TOTALS, facility_code, period)
+    return {Key(*row[:4]): Sums(*row[4:]) for row in rows}
+
+
+async def save_comparisons(tx: Connection, statement_id: str, comparisons: Sequence[Comparison]) -> None:
+    """Keep the groups of a statement with the books beside them."""
+    rows = [(*c.key, *c.stated, *c.books) for c in comparisons]
+    await tx.execute(TOTALS_UPSERT, statement_id, *columns(rows, 12))
+
+
+async def comparisons(tx: Connection, statement_id: str) -> list[Comparison]:
+    """The groups of a statement with the books as they were compared last."""
+    rows = await tx.fetch(TOTALS, statement_id)
+    return [Comparison(Key(*row[:4]), Sums(*row[4:8]), Sums(*row[8:])) for row in rows]
+
+
+async def add_lines(tx: Connection, statement_id: str, lines: Sequence[Line]) -> list[tuple[int, str]]:
+    """Write lines that are not there yet; position and number of those that are there with other amounts."""
+    arrays = columns(lines, 6)
+    await tx.execute(LINES_INSERT, statement_id, *arrays)
+    return [tuple(row) for row in await tx.fetch(LINES_DIFFERING, statement_id, *arrays)]
+
+
+async def line_sums(tx: Connection, statement_id: str) -> Mapping[bool, Sums]:
+    """The sums of a statement's lines, of settlements and of refunds; empty when there are no lines."""
+    return {row[0]: Sums(*row[1:]) for row in await tx.fetch(LINES_SUMS, statement_id)}
+
+
+async def match(tx: Connection, of: Statement, match_no: int) -> list[ClassNumbers]:
+    """Match lines and books bill by bill, keep the differences; the numbers of each class."""
+    await tx.execute(MATCH, of.statement_id, match_no, of.facility_code, of.period)
+    return await classes(tx, of.statement_id, match_no)
+
+
+async def classes(tx: Connection, statement_id: str, match_no: int) -> list[ClassNumbers]:
+    """What a match put into each class; empty when only totals were compared."""
+    rows = await tx.fetch(CLASSES, statement_id, match_no)
+    return [ClassNumbers(DifferenceClass(row[0]), Sums(*row[1:5]), Sums(*row[5:])) for row in rows]
+
+
+async def differences(tx: Connection, of: Statement, after: int, limit: int) -> list[Difference]:
+    """The differences of a statement's last match, by position."""
+    return rows_to(Difference, await tx.fetch(DIFFERENCES, of.statement_id, of.match_no, after, limit))
+
+
+async def new_differences(tx: Connection, statement_id: str, match_no: int, limit: int) -> list[Difference]:
+    """Differences the match before did not find."""
+    return rows_to(Difference, await tx.fetch(DIFFERENCES_NEW, statement_id, match_no, limit))
+
+
+async def resolution(tx: Connection, of: Statement) -> Resolution | None:
+    """What was proposed about the differences of the last match."""
+    return row_to(Resolution, await tx.fetchrow(RESOLUTION, of.statement_id, of.match_no))
+
+
+async def add_resolution(tx: Connection, of: Statement, reason: str, subject: str, at: datetime) -> None:
+    """Propose that the books stand."""
+    await tx.execute(RESOLUTION_INSERT, of.statement_id, of.match_no, reason, subject, at)
+
+
+async def approve_resolution(tx: Connection, of: Statement, subject: str, at: datetime) -> None:
+    """Approve it."""
+    await tx.execute(RESOLUTION_APPROVE, of.statement_id, of.match_no, subject, at)

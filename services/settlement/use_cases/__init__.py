@@ -1,0 +1,1 @@
+"""What settlement can do: load, decide, record, announce. `parts` holds what the use cases work with."""

@@ -1,0 +1,183 @@
+"""Payments: one person of the payer proposes a hop, another approves it, and it is booked at both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from opentelemetry.trace import Span
+
+from services.settlement import errors
+from services.settlement.rules.cases import (
+    Case,
+    Hop,
+    HopKind,
+    HopState,
+    Payment,
+    State,
+    approve_payment,
+    propose_payment,
+)
+from services.settlement.rules.ledger import entries, payment_transfers
+from services.settlement.store import bills as bill_store
+from services.settlement.store import cases as case_store
+from services.settlement.store import dues as due_store
+from services.settlement.store import payments as store
+from services.settlement.store.bills import Transaction
+from services.settlement.store.cases import NewStep
+from services.settlement.use_cases.hops import DUE_KINDS, case_event, closed, set_hop_dues
+from services.settlement.use_cases.months import BY_ITSELF, Actor
+from services.settlement.use_cases.parts import Settlement
+from shared.auth import Principal
+from shared.database import Connection
+from shared.events import Envelope, Event, new_id
+from shared.events.settlement import Disbursed, Remitted
+from shared.outbox import announce
+from shared.refusals import Refusal
+from shared.telemetry import amount_band, begin, current_traceparent, traceparent_of
+from shared.workdays import month_of, shanghai_day
+
+MOVED = {HopKind.REMITTANCE: Remitted, HopKind.DISBURSEMENT: Disbursed}
+"""The event of a paid hop."""
+
+
+async def propose(
+    tx: Connection, principal: Principal, case_ids: Iterable[str], now: datetime
+) -> dict[str, Payment | list[Refusal]]:
+    """Propose the payment of the caller's hop in each case; for each the payment, or what speaks against it."""
+    wanted = list(case_ids)
+    await case_store.lock_cases(tx, wanted)
+    cases = await case_store.cases(tx, wanted)
+    outcomes = {case_id: _proposal(cases.get(case_id), principal) for case_id in wanted}
+    proposed = [payment for payment in outcomes.values() if isinstance(payment, Payment)]
+    if proposed:
+        await store.add_payments(tx, proposed, now)
+        await case_store.move_hops(tx, [(p.case_id, p.hop_no, HopState.PROPOSED) for p in proposed])
+        steps = [NewStep(p.case_id, "propose_payment", *Actor.of(principal), None) for p in proposed]
+        await case_store.add_steps(tx, steps, now)
+    return outcomes
+
+
+def _proposal(case: Case | None, principal: Principal) -> Payment | list[Refusal]:
+    if case is None:
+        return [errors.CASE_UNKNOWN()]
+    match propose_payment(case, principal.party):
+        case Hop() as hop:
+            return Payment(new_id(), case.case_id, hop.hop_no, hop.payer, hop.payee, hop.amount_fen, principal.subject)
+        case wrong:
+            return wrong
+
+
+Approved = tuple[Payment, Case]
+"""A payment that is paid, with its case after it."""
+
+
+async def approve(
+    parts: Settlement, tx: Connection, principal: Principal, payment_ids: Iterable[str], now: datetime
+) -> dict[str, Approved | list[Refusal]]:
+    """Approve payments, each of them paid and booked at once; for each the case after it, or what speaks against it."""
+    wanted = list(payment_ids)
+    await case_store.lock_cases(tx, [p.case_id for p in (await store.payments(tx, wanted)).values()])
+    payments = await store.payments(tx, wanted)
+    cases = await case_store.cases(tx, [p.case_id for p in payments.values()])
+    outcomes = {payment_id: _approval(payments.get(payment_id), cases, principal) for payment_id in wanted}
+    approved = [outcome for outcome in outcomes.values() if isinstance(outcome, tuple)]
+    if approved:
+        await _pay(parts, tx, principal, approved, now)
+        await _announce(parts, tx, approved, now)
+    return outcomes
+
+
+def _approval(payment: Payment | None, cases: Mapping[str, Case], principal: Principal) -> Approved | list[Refusal]:
+    if payment is None:
+        return [errors.PAYMENT_UNKNOWN()]
+    match approve_payment(payment, cases[payment.case_id], principal.party, principal.subject):
+        case Case() as after:
+            return payment, after
+        case wrong:
+            return wrong
+
+
+async def _pay(
+    parts: Settlement, tx: Connection, principal: Principal, approved: Sequence[Approved], now: datetime
+) -> None:
+    cases = [case for _, case in approved]
+    await store.pay(tx, [payment.payment_id for payment, _ in approved], principal.subject, now)
+    await bill_store.add_transactions(tx, [_transaction(payment, case, now) for payment, case in approved], now)
+    await case_store.move_cases(tx, cases)
+    await case_store.move_hops(tx, [(c.case_id, hop.hop_no, hop.state) for c in cases for hop in c.hops])
+    done = [(case.case_id, DUE_KINDS[_hop(payment, case).kind], payment.payer) for payment, case in approved]
+    await due_store.dues_done(tx, done, now)
+    await set_hop_dues(parts, tx, cases, now)
+    steps = [NewStep(c.case_id, f"pay_hop_{p.hop_no}", *Actor.of(principal), None) for p, c in approved]
+    steps += [NewStep(c.case_id, "close", *BY_ITSELF, c.numbers_hash) for c in cases if c.state is State.CLOSED]
+    await case_store.add_steps(tx, steps, now)
+
+
+def _hop(payment: Payment, case: Case) -> Hop:
+    return case.hops[payment.hop_no - 1]
+
+
+def _transaction(payment: Payment, case: Case, now: datetime) -> Transaction:
+    """The payment at both ends; in a negative month the creditor gives back, which is the negative of paying."""
+    gives_back = (case.payable_fen or 0) < 0
+    creditor, debtor = (payment.payer, payment.payee) if gives_back else (payment.payee, payment.payer)
+    amount_fen = -payment.amount_fen if gives_back else payment.amount_fen
+    today = shanghai_day(now)
+    return Transaction(
+        transaction_id=payment.payment_id,
+        kind="payment",
+        case_id=payment.case_id,
+        period=month_of(today),
+        value_date=today,
+        reverses_transaction_id=None,
+        entries=entries(payment_transfers(creditor, debtor, amount_fen)),
+    )
+
+
+async def _announce(parts: Settlement, tx: Connection, approved: Sequence[Approved], now: datetime) -> None:
+    """Tell that money moved, each payment from a span of its own that is linked to the bills it covers."""
+    limit = parts.settings.traced_bills_max
+    sampled: dict[str, list[tuple[str, str]]] = {}
+    for case_id, settlement_id, traceparent in await store.sampled_bills(tx, [c.case_id for _, c in approved], limit):
+        sampled.setdefault(case_id, []).append((settlement_id, traceparent))
+    envelopes: list[Envelope[Event]] = []
+    left = limit
+    for payment, case in approved:
+        bills = sampled.get(case.case_id, [])
+        span = _span(payment, case, parent=None, links=[traceparent for _, traceparent in bills])
+        for settlement_id, traceparent in bills[:left]:
+            _span(payment, case, parent=traceparent, links=[traceparent_of(span)], settlement_id=settlement_id).end()
+        left = max(0, left - len(bills))
+        envelopes += [Envelope(e, now, traceparent=traceparent_of(span)) for e in _events(payment, case, now)]
+        span.end()
+    await announce(tx, envelopes)
+
+
+def _span(
+    payment: Payment, case: Case, *, parent: str | None, links: Iterable[str | None], settlement_id: str | None = None
+) -> Span:
+    """The payment's own span in the caller's trace, or a short one in the trace of a bill it covers."""
+    attributes: dict[str, str | int | bool] = {
+        "sifang.case": case.case_id,
+        "sifang.facility": case.facility_code,
+        "sifang.period": case.period,
+        "sifang.party": payment.payer,
+        "sifang.step": "remitted" if _hop(payment, case).kind is HopKind.REMITTANCE else "disbursed",
+        "sifang.amount_band": amount_band(payment.amount_fen),
+    }
+    if settlement_id is not None:
+        attributes["sifang.settlement"] = settlement_id
+    return begin("settlement.pay", attributes, parent=parent or current_traceparent(), links=links)
+
+
+def _events(payment: Payment, case: Case, now: datetime) -> list[Event]:
+    moved = MOVED[_hop(payment, case).kind](
+        **case_event(case),
+        payment_id=payment.payment_id,
+        payer=payment.payer,
+        payee=payment.payee,
+        amount_fen=payment.amount_fen,
+        paid_at=now,
+    )
+    return [moved, closed(case)] if case.state is State.CLOSED else [moved]

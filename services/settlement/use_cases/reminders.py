@@ -1,0 +1,85 @@
+"""Work that comes round by itself: reminders of dues, and comparisons of statements whose books have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from services.settlement.rules.dues import DueKind, reached_until, recompute
+from services.settlement.store import dues as store
+from services.settlement.store import statements as statement_store
+from services.settlement.store.dues import DueOfCase
+from services.settlement.use_cases import statements
+from services.settlement.use_cases.parts import Settlement
+from shared.clock import Clock
+from shared.events import Envelope
+from shared.events.settlement import DisbursementDue, DueEvent, ReconciliationDue, RemittanceDue
+from shared.outbox import announce
+from shared.workdays import WorkCalendar, shanghai_day
+
+EVENTS: dict[str, type[DueEvent]] = {
+    DueKind.RECONCILIATION: ReconciliationDue,
+    DueKind.REMITTANCE: RemittanceDue,
+    DueKind.DISBURSEMENT: DisbursementDue,
+}
+"""What announces each kind of due."""
+
+
+async def remind(parts: Settlement, clock: Clock) -> None:
+    """Announce the dues that reached a distance, each distance once for ever; restarts and clock jumps change nothing.
+
+    Of several distances reached at once only the nearest is announced; the others are recorded as passed.
+    """
+    await _recompute(parts)
+    while await _remind_some(parts, clock()):
+        pass
+
+
+async def _recompute(parts: Settlement) -> None:
+    """Set provisional dues to the calendar as it is known now."""
+    async with parts.database.transaction() as tx:
+        changed = recompute(parts.calendar, await store.provisional_dues(tx))
+        if changed:
+            await store.save_dues(tx, changed)
+
+
+async def _remind_some(parts: Settlement, now: datetime) -> int:
+    """One batch; how many dues it dealt with."""
+    today = shanghai_day(now)
+    until = {d: reached_until(parts.calendar, today, d) for d in parts.settings.reminder_distances}
+    async with parts.database.transaction() as tx:
+        dues = await store.dues_reached(tx, until)
+        rows = [
+            (due.case_id, due.kind, due.party, distance, distance == due.reached[0])
+            for due in dues
+            for distance in due.reached
+        ]
+        recorded = await store.add_reminders(tx, rows, now)
+        fresh = [due for due in dues if (due.case_id, due.kind, due.party, due.reached[0]) in recorded]
+        await announce(tx, [Envelope(event, now) for event in _events(fresh, parts.calendar, today)])
+    return len(dues)
+
+
+def _events(dues: Sequence[DueOfCase], calendar: WorkCalendar, today: date) -> list[DueEvent]:
+    return [
+        EVENTS[due.kind](
+            case_id=due.case_id,
+            facility_code=due.facility_code,
+            period=due.period,
+            care_region=due.care_region,
+            home_region=due.home_region,
+            party=due.party,
+            due_on=due.due_on,
+            provisional=due.provisional,
+            working_days_left=calendar.between(today, due.due_on),
+        )
+        for due in dues
+    ]
+
+
+async def rematch_reopened(parts: Settlement, clock: Clock) -> None:
+    """Compare the statements again whose books changed after their comparison."""
+    async with parts.database.read() as reader:
+        statement_ids = await statement_store.reopened(reader)
+    for statement_id in statement_ids:
+        await statements.rematch(parts, statement_id, clock())

@@ -1,0 +1,3 @@
+from tests.services.claims.fixtures import his, owner
+
+__all__ = ["his", "owner"]

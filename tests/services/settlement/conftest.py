@@ -1,0 +1,3 @@
+from tests.services.settlement.fixtures import act_as, books, owner
+
+__all__ = ["act_as", "books", "owner"]

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import uvicorn
@@ -23,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared import kafka, telemetry
+from shared import inbox, kafka, telemetry
 from shared.auth import Verifier
 from shared.clock import Clock, make_clock
 from shared.consumer import Consumer, Handlers
@@ -38,6 +39,11 @@ from shared.regions import RegionTree
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+KEYS_EVERY_S = 60.0
+"""How often the key set is read again: a new signing key is known a minute later, without a restart."""
+
+INBOX_EVERY_S = 3600.0
 
 Job = Callable[[], Awaitable[None]]
 """Periodic work of a worker: runs again and again, every `every_s` seconds."""
@@ -129,8 +135,11 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        await self._verifier.load()
+        await _until_available(self._verifier.load)
         await _until_available(self._base.database.open)
+        self._workers.append(
+            self._worker("keys", functools.partial(_repeat, Every(KEYS_EVERY_S, self._verifier.load, "keys")))
+        )
         if self._base.settings.parts != "api":
             self._start_workers()
         try:
@@ -153,7 +162,7 @@ class Process:
                 base.gauges,
             )
             self._workers.append(self._worker("consumer", self._consumer.run))
-        for job in self._parts.jobs:
+        for job in (*self._parts.jobs, Every(INBOX_EVERY_S, self._forget_old_events, "inbox")):
             self._workers.append(self._worker(job.name, functools.partial(_repeat, job)))
 
     @staticmethod
@@ -181,6 +190,11 @@ class Process:
         await self._base.producer.close()
         await self._base.database.close()
         telemetry.stop()
+
+    async def _forget_old_events(self) -> None:
+        before = self._base.clock() - timedelta(days=self._base.settings.inbox_keep_days)
+        async with self._base.database.transaction() as tx:
+            await inbox.purge(tx, before)
 
     async def _ready(self) -> Response:
         """200 when database, broker, migrations and workers are well, else 503; names each."""

@@ -198,9 +198,13 @@ def context_of(traceparent: str | None) -> SpanContext:
     return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags & 1))
 
 
+_ODD_DIGITS = frozenset("13579bdf")
+"""The lowest bit of the flags says "sampled"; others may stand beside it, as 03 for a random trace id."""
+
+
 def is_sampled(traceparent: str | None) -> bool:
     """Whether somebody records the trace: spans below it cost nothing when nobody does."""
-    return traceparent is not None and traceparent.endswith("1")
+    return traceparent is not None and traceparent[-1:] in _ODD_DIGITS
 
 
 def current_traceparent() -> str | None:

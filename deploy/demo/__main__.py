@@ -1,4 +1,4 @@
-"""`python -m deploy.demo`: exit code 0 when every check held, 1 when one did not, 2 when it cannot be played."""
+"""`python -m deploy.demo`: exit code 0 when every check held, 1 when one did not, 2 when it cannot be played here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from deploy.demo.play import CannotPlay, play
+from deploy.demo.play import play
+from deploy.demo.scene import CannotPlay
 from deploy.demo.stage import Stage
 
 
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except CannotPlay as error:
         stage.failed(str(error))
         return 2
+    except KeyboardInterrupt:
+        stage.say("interrupted")
+        return 130
     for failure in failures:
         stage.failed(failure)
     if not failures:

@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 
-_AT_ONCE = 24
+AT_ONCE = 24
 """Calls under way at once: more would only wait for the two cores."""
 _ATTEMPTS = 6
 _PAGE = 200
@@ -140,7 +140,7 @@ class Line:
     async def opened(cls, settings: Settings) -> AsyncIterator[Line]:
         """A line that is closed at the end."""
         # A connection is given up before the server, after five idle seconds, would close it under our hands.
-        limits = httpx.Limits(max_connections=2 * _AT_ONCE, keepalive_expiry=3)
+        limits = httpx.Limits(max_connections=2 * AT_ONCE, keepalive_expiry=3)
         async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
             yield cls(settings, http)
 
@@ -209,7 +209,7 @@ def _reply(answer: httpx.Response, ms: float) -> Reply:
     return Reply(answer.status_code, body, answer.text, answer.headers.get("idempotency-replayed") == "true", ms)
 
 
-async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int = _AT_ONCE) -> None:
+async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int = AT_ONCE) -> None:
     """Do something for all items, some at once, begun in order. The first error ends it."""
     waiting = iter(items)
 

@@ -11,8 +11,8 @@ from deploy.demo.chapters import month, one_bill, payments, proof, setting, stat
 from deploy.demo.checks import Checks
 from deploy.demo.client import Line, UnexpectedAnswer
 from deploy.demo.clock import PlayClock
-from deploy.demo.generator import World
-from deploy.demo.scene import Scene
+from deploy.demo.generator import PERIOD, World
+from deploy.demo.scene import CannotPlay, Scene
 from deploy.demo.stage import Stage
 from deploy.demo.traces import TraceStore
 from shared.regions import RegionTree
@@ -21,10 +21,6 @@ from shared.workdays import month_bounds
 
 _PLAYED_DAYS = (12, 15, 19, 23, 27, 31)
 """The bills of the month are settled on these days of it: each day costs the audience a second."""
-
-
-class CannotPlay(Exception):
-    """The surroundings lack something; the message says what."""
 
 
 def days_of(period: str) -> list[date]:
@@ -42,7 +38,7 @@ async def play(seed: int, people: int, bills: int, environment: Mapping[str, str
         )
     started = time.monotonic()
     regions = RegionTree.load(settings.regions_file)
-    world = World.generate(seed, regions=regions, people=people, bills=bills, days=days_of("2026-10"))
+    world = World.generate(seed, regions=regions, people=people, bills=bills, days=days_of(PERIOD))
     stage.say(
         f"四方 Sifang · seed {seed}: {len(world.people):,} people, {len(world.facilities)} facilities, "
         f"{len(world.bills):,} bills of {world.period}; everybody in it is invented"
@@ -65,6 +61,8 @@ async def play(seed: int, people: int, bills: int, environment: Mapping[str, str
             checks.none("the play goes on", [str(error) for error in errors.exceptions])
     stage.chapter("结果 The result")
     stage.say(f"{checks.made} checks, {len(checks.failures)} failed, {time.monotonic() - started:.0f} s")
+    if scene.traces:
+        stage.say("`make demo KEEP=1` leaves the cluster up, so that the link of the trace can be opened")
     return checks.failures
 
 

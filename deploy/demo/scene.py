@@ -20,6 +20,10 @@ from shared.regions import RegionTree
 MORNING, EVENING = time(9), time(18)
 
 
+class CannotPlay(Exception):
+    """The surroundings lack something; the message says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """One settlement or reversal that a facility was answered: what must be in the books exactly once."""
@@ -74,22 +78,34 @@ class Scene:
     def name(self, party: str) -> str:
         """What a party is called: a facility, or the agency of a region."""
         facility = next((f for f in self.world.facilities if f.code == party), None)
-        return facility.name if facility else f"{self.regions[party].name_zh}医保经办"
+        if facility is not None:
+            return facility.name
+        region = self.regions[party]
+        return f"{'国家' if region.level == 'nation' else region.name_zh}医保经办"
 
     def facility(self, code: str) -> Caller:
         """A facility's HIS."""
         return self.line.facility(code)
+
+    @property
+    def nation(self) -> Caller:
+        """Finance of the nation's agency, which sees every case."""
+        return self.line.finance(next(region.code for region in self.regions if region.parent is None))
 
     async def move_to(self, day: date, at: time = MORNING) -> None:
         """Let time pass."""
         await self.clock.move_to(day, at)
         self.stage.say(f"⏱  {day} {at:%H:%M}")
 
+    async def counted(self, service: str, metric: str, label: str = "") -> int:
+        """A counter of a service, summed over all labels that contain `label`."""
+        text = await self.line.metrics(service)
+        pattern = rf"^{metric}_total\{{[^}}]*{re.escape(label)}[^}}]*\}} (\S+)$"
+        return sum(int(float(count)) for count in re.findall(pattern, text, re.MULTILINE))
+
     async def handled(self, service: str, event: str) -> int:
         """How many events of a type a service has handled since it started."""
-        text = await self.line.metrics(service)
-        pattern = rf'^sifang_consumer_handled_total\{{[^}}]*event="{re.escape(event)}"[^}}]*\}} ([0-9.e+]+)$'
-        return sum(int(float(count)) for count in re.findall(pattern, text, re.MULTILINE))
+        return await self.counted(service, "sifang_consumer_handled", f'event="{event}"')
 
     async def until_handled(self, service: str, expected: Mapping[str, int]) -> float:
         """Wait until a service has handled so many events of each type; in how many seconds."""

@@ -210,7 +210,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 1 for what the message on the screen says, 130 when interrupted."""
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal or a polite kill ends everything as Ctrl-C does
+    # A closed terminal or a polite kill ends everything as Ctrl-C does; so does SIGINT where a shell had it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     screen = Screen()
     try:

@@ -52,7 +52,8 @@ class Program:
     orphan_signal: signal.Signals = signal.SIGKILL
     """Sent by the kernel when the supervisor dies without stopping it."""
     stop_timeout_s: float = 10
-    ready_timeout_s: float = 60
+    ready_timeout_s: float = 120
+    """How long it may say no, from when it is first asked."""
 
 
 class Process:
@@ -65,6 +66,7 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
         """Monotonic seconds of the last start."""
+        self._first_probe_at: float | None = None
         self._next_probe_at = 0.0
 
     @property
@@ -86,7 +88,7 @@ class Process:
         """Start it. Raises RuntimeError when it runs already."""
         if self.pid is not None:
             raise RuntimeError(f"{self.name} runs already")
-        self.started_at = time.monotonic()
+        self.started_at, self._first_probe_at = time.monotonic(), None
         self._child = _STARTER.submit(self._spawn).result()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -122,10 +124,11 @@ class Process:
         now = time.monotonic()
         if now < self._next_probe_at:
             return False
+        self._first_probe_at = self._first_probe_at or now
         self._next_probe_at = now + self.program.ready_every_s
         if self.program.is_ready():
             return True
-        if now - self.started_at > self.program.ready_timeout_s:
+        if now - self._first_probe_at > self.program.ready_timeout_s:
             raise PartFailed(self.name, f"was not ready after {self.program.ready_timeout_s:.0f} s", self.last_lines())
         return False
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKeyConstraint,
+    Index,
     MetaData,
     Numeric,
     Text,
@@ -171,6 +172,7 @@ class Settlement(Table, table=True):
         ),
         UniqueConstraint("reverses_settlement_id", name="settlement_reversed_once"),
         UniqueConstraint("facility_code", "facility_settlement_no", name="settlement_number"),
+        Index("settlement_of_facility", "facility_code", "settled_at"),
         ForeignKeyConstraint(["visit_id"], ["claims.visit.visit_id"], name="settlement_visit"),
         ForeignKeyConstraint(
             ["reverses_settlement_id"], ["claims.settlement.settlement_id"], name="settlement_reverses"

@@ -101,7 +101,7 @@ WEBHOOK_LEASE = f"""
             SELECT message_id FROM message
             WHERE message.subscription_id = lane.subscription_id AND state = 'pending' AND channel = 'webhook'
               AND next_attempt_at <= $1 AND attempts < attempts_allowed
-            ORDER BY next_attempt_at LIMIT lane.width
+            ORDER BY next_attempt_at LIMIT lane.width FOR UPDATE SKIP LOCKED
         ) AS ready LIMIT $3
     )
     UPDATE message SET attempts = attempts + 1, next_attempt_at = $4

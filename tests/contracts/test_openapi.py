@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from shared.http.paging import PageView
 from shared.http.problems import MEDIA_TYPE
 from shared.refusals import CATALOGUE
 from tests.contracts.apps import Operation, applications, operations
@@ -52,6 +53,7 @@ def test_operation_ids_are_unique_within_a_service() -> None:
 def test_body_examples_are_bodies_it_takes(operation: Operation) -> None:
     signature, shown = operation.endpoint.signature, documented(operation).get("requestBody")
     if signature.body is not None:
+        assert shown is not None
         found = examples(operation, shown["content"]["application/json"]["schema"])
         assert found, "a body without an example"
         for example in found:
@@ -73,15 +75,17 @@ def test_answer_examples_are_answers_it_gives(operation: Operation) -> None:
             assert examples(operation, schema), f"an answer without an example: {status}"
             view = shown(operation.endpoint.responses[int(status)]["model"])
             # From the model itself: in the document FastAPI leaves out members that are null.
-            for example in view.model_config["json_schema_extra"]["examples"]:  # type: ignore[call-overload,index]
+            extra: Any = view.model_config["json_schema_extra"]
+            for example in extra["examples"]:
                 view.model_validate(example)
 
 
-def shown(view: Any) -> type[BaseModel]:
+def shown(view: type[BaseModel]) -> type[BaseModel]:
     """The view whose examples an answer shows: a page shows its items'."""
-    items = view.model_fields.get("items")
-    one: type[BaseModel] = typing.get_args(items.annotation)[0] if items is not None else view
-    return one
+    if not issubclass(view, PageView):
+        return view
+    item: type[BaseModel] = typing.get_args(view.model_fields["items"].annotation)[0]
+    return item
 
 
 @every_operation

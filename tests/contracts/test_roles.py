@@ -79,22 +79,23 @@ def test_a_rule_is_read_from_the_signature() -> None:
 PARTY = {Role.FACILITY: "H41160300001", Role.SERVICE: "notification"}
 
 
-async def ask(client: httpx.AsyncClient, operation: Operation) -> httpx.Response:
+async def ask(client: httpx.AsyncClient, operation: Operation, token: str | None) -> httpx.Response:
     """A request that says nothing: who may not call is told so before anything else is looked at."""
     path = operation.path
     for name in operation.endpoint.signature.path:
         path = path.replace(f"{{{name}}}", "0")
-    return await client.request(operation.method, path, headers={"Idempotency-Key": "walk-of-all-roles"})
+    headers = {"Idempotency-Key": "walk-of-all-roles"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    return await client.request(operation.method, path, headers=headers)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 async def test_every_role_at_every_endpoint(operation: Operation, client: MakeClient, token: MakeToken) -> None:
-    allowed = operation.endpoint.signature.allow.roles
+    service, allowed = client(operation.service), operation.endpoint.signature.allow.roles
     for role in Role:
-        answer = await ask(client(operation.service, token(role, PARTY.get(role, "411603"))), operation)
+        answer = await ask(service, operation, token(role, PARTY.get(role, "411603")))
         refused = answer.status_code == 403 and answer.json()["code"] == "auth.role-not-allowed"
         assert refused is (role not in allowed), f"{role} at {operation}: {answer.status_code} {answer.text}"
         assert answer.status_code < 500, f"{role} at {operation}: {answer.text}"
-    unknown = await ask(client(operation.service), operation)
+    unknown = await ask(service, operation, None)
     assert (unknown.status_code, unknown.json()["code"]) == (401, "auth.token-missing")
     assert unknown.headers["WWW-Authenticate"] == "Bearer"

@@ -14,9 +14,9 @@ from deploy.checks import Function, check, check_lengths, check_text, functions
 @pytest.mark.parametrize(
     ("file", "text", "what"),
     [
-        ("README.md", "pip install -i https://" + "pypi.org/simple", "registry"),
+        ("README.md", "pip install -i https://pypi" + ".org/simple", "registry"),
         ("Makefile", "curl https://repo.maven." + "apache.org/maven2/x.jar", "registry"),
-        ("docs/x.md", "mirrors.cloud." + "debian.org", "registry"),
+        ("docs/x.md", "mirrors.cloud.debian" + ".org", "registry"),
         ("docs/x.md", "run /" + "home/wang/sifang/run.sh", "path of one machine"),
         ("a.py", 'ROOT = "/' + 'Users/li/sifang"', "path of one machine"),
         ("a.py", "# TO" + "DO: later", "unfinished"),

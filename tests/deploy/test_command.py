@@ -23,7 +23,7 @@ from tests.conftest import MakeFolder
 from tests.deploy.waiting import assert_gone, wait_for
 
 COMMAND = (sys.executable, "-m", "deploy.local")
-HEALTHY_S = 90
+HEALTHY_S = 200
 
 
 @pytest.fixture(scope="module")

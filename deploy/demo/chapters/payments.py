@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -11,7 +11,7 @@ from deploy.demo.chapters.one_bill import TRACED_SERVICES, TRACED_STEPS, Followe
 from deploy.demo.client import Caller, each, until
 from deploy.demo.scene import Scene
 from shared.money import yuan
-from shared.workdays import WorkCalendar
+from shared.workdays import SHANGHAI, WorkCalendar
 
 _BATCH = 500
 _REMINDED_AT = 5
@@ -38,7 +38,6 @@ class Paying:
         self._scene, self._followed = scene, followed
         self._calendar = WorkCalendar()
         self._orders = count(1)
-        self._nation = scene.line.finance(scene.regions.ancestors(scene.world.story.facility.region)[-1])
         chains = {scene.regions.chain(a.view["care_region"], a.view["home_region"]) for a in scene.accepted}
         self._agencies = sorted({agency for chain in chains for agency in chain})
 
@@ -126,7 +125,7 @@ class Paying:
 
     async def _cases(self) -> list[Any]:
         """All cases of the month, as the nation's agency sees them."""
-        return await self._nation.pages("settlement", "/v1/cases", period=self._scene.world.period)
+        return await self._scene.nation.pages("settlement", "/v1/cases", period=self._scene.world.period)
 
     async def pay_all_but(self, late: str) -> None:
         """Money goes hop by hop: who has received pays on; one home agency forgets."""
@@ -203,7 +202,13 @@ class Paying:
         his = scene.facility(scene.world.story.facility.code)
         case = await his.get("settlement", f"/v1/cases/{await self._story_case_id()}")
         rows = [
-            (hop["kind"], scene.name(hop["payer"]), scene.name(hop["payee"]), yuan(hop["amount_fen"]), hop["paid_at"])
+            (
+                f"{'上解' if hop['kind'] == 'remittance' else '拨付'} {hop['kind']}",
+                scene.name(hop["payer"]),
+                scene.name(hop["payee"]),
+                yuan(hop["amount_fen"]),
+                f"{datetime.fromisoformat(hop['paid_at']).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
+            )
             for hop in case["hops"]
         ]
         title = f"那一张单所在的清算单 The case of the one bill: {case['bill_count']} bills, {case['state']}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from deploy.demo.client import each
+from deploy.demo.client import each, until
 from deploy.demo.scene import Accepted, Scene
 from shared.money import yuan
+from shared.settings import SERVICES
 
 _ZERO_COUNTS = (
     "books_off",
@@ -48,7 +50,7 @@ async def play(scene: Scene) -> None:
 
 async def _check_bills(scene: Scene) -> None:
     """Every accepted bill is in the books exactly once, to the fen, and no refused one is."""
-    nation = scene.line.finance(scene.regions.ancestors(scene.world.story.facility.region)[-1])
+    nation = scene.nation
     cases = await nation.pages("settlement", "/v1/cases")
     booked: list[dict[str, Any]] = []
 
@@ -87,7 +89,7 @@ def positions(scene: Scene, accepted: Iterable[Accepted]) -> dict[str, Position]
 
 async def _check_parties(scene: Scene) -> None:
     """The table of the month, from the books, against the answers."""
-    nation = scene.line.finance(scene.regions.ancestors(scene.world.story.facility.region)[-1])
+    nation = scene.nation
     summary = await nation.get("settlement", f"/v1/periods/{scene.world.period}/summary")
     books = {row["party"]: row for row in summary["parties"]}
     expected = positions(scene, scene.accepted)
@@ -96,6 +98,8 @@ async def _check_parties(scene: Scene) -> None:
         (scene.name(party), party, *(yuan(row[name]) for name in names))
         for party, row in sorted(books.items(), key=lambda item: (item[0].isdigit(), item[0]))
     ]
+    sums = (yuan(sum(row[name] for row in books.values())) for name in names)
+    rows.append(("合计 together", "", *sums))
     columns = ("party", "code", "应收 owed", "应付 owing", "承担 borne", "已付 paid", "已收 received")
     scene.stage.table(
         f"{scene.world.period} 各方收付 What each party owed, paid and received", columns, rows, right=range(2, 7)
@@ -135,6 +139,18 @@ async def _check_proof(scene: Scene) -> None:
 
 
 async def _check_messages(scene: Scene) -> None:
-    """Nothing was given up on: no message failed, no event was set aside."""
-    failed = await scene.line.operator().pages("notification", "/v1/messages", state="failed")
+    """Nothing was given up on: no message failed, no event was set aside, and each bill was told of once."""
+    operator = scene.line.operator()
+
+    async def none_pending() -> bool:
+        return not await operator.pages("notification", "/v1/messages", state="pending")
+
+    await until("all messages are sent", none_pending, within_s=60, every_s=0.5)
+    failed = await operator.pages("notification", "/v1/messages", state="failed")
     scene.checks.none("no message failed 无失败通知", [f"{m['template']} {m['failure']}" for m in failed])
+    set_aside = [f"{s}: {n}" for s in SERVICES if (n := await scene.counted(s, "sifang_dead_letters"))]
+    scene.checks.none("no event was set aside 无死信", set_aside)
+    if scene.sms_file is not None:
+        taken = {json.loads(line)["message_id"] for line in scene.sms_file.read_text(encoding="utf-8").splitlines()}
+        due = len(scene.accepted) + len(scene.world.filings) + 1
+        scene.checks.equal("one text message for each bill and each filing 逐单通知", len(taken), due)

@@ -6,13 +6,14 @@ from datetime import date
 
 from deploy.demo.client import each
 from deploy.demo.generator import Facility, Filing, Person, persons_csv
-from deploy.demo.scene import Scene
+from deploy.demo.scene import CannotPlay, Scene
 
 
 async def play(scene: Scene) -> None:
     """Facilities with agreements signed by a second person, people by CSV, filings; claims hears of all."""
     world, stage = scene.world, scene.stage
     stage.chapter("0 · 建立场景 The setting")
+    await _check_fresh(scene)
     await scene.move_to(opening(scene))
     await each(world.facilities, lambda facility: _contract(scene, facility))
     stage.say(f"{len(world.facilities)} facilities registered, their agreements drafted by one and signed by another")
@@ -30,6 +31,15 @@ async def play(scene: Scene) -> None:
 def opening(scene: Scene) -> date:
     """The day the play begins: when the patient of the story is admitted."""
     return scene.world.story.bill.began_at.date()
+
+
+async def _check_fresh(scene: Scene) -> None:
+    """Raises CannotPlay where the play was before: the clock does not go back."""
+    facility = scene.world.facilities[0]
+    reader = scene.line.officer(facility.region)
+    known = await reader.ask("GET", "designation", f"/v1/facilities/{facility.code}", refusable=True)
+    if known.status != 404:
+        raise CannotPlay("this cluster has seen the play, or cannot tell: `make demo` starts a fresh one")
 
 
 async def _contract(scene: Scene, facility: Facility) -> None:

@@ -14,12 +14,13 @@ from deploy.demo.generator.bills import INPATIENT, OUTPATIENT, PHARMACY, Bill, L
 from deploy.demo.generator.facilities import FACILITIES, Facility
 from deploy.demo.generator.filings import Filing
 from deploy.demo.generator.people import Person, persons_csv
-from deploy.demo.generator.world import Story, World
+from deploy.demo.generator.world import PERIOD, Story, World
 
 __all__ = [
     "FACILITIES",
     "INPATIENT",
     "OUTPATIENT",
+    "PERIOD",
     "PHARMACY",
     "Bill",
     "Facility",

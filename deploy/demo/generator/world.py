@@ -18,6 +18,7 @@ from shared.regions import RegionTree
 from shared.workdays import SHANGHAI, month_bounds
 
 PERIOD = "2026-10"
+"""The month that is played."""
 NO_FILING, SUM_WRONG = "claims.remote-without-filing", "claims.sum-wrong"
 _STRICT_HOMES = ("411302", "411323", "430102", "430181")
 """Homes whose plan pays nothing away from home without a filing; the other plans pay less."""

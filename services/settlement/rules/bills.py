@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from services.settlement import errors
 from services.settlement.rules.ledger import Share
@@ -12,7 +13,7 @@ from shared.refusals import Refusal
 from shared.workdays import month_bounds, month_of, shanghai_day
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bill:
     """One settlement row (结算) as it was announced; a reversal's amounts are negative. All amounts in fen."""
 
@@ -46,10 +47,15 @@ class Bill:
         """退费结算标志: whether it reverses another settlement."""
         return self.reverses_settlement_id is not None
 
-    @property
+    @cached_property
+    def settled_on(self) -> date:
+        """The Asia/Shanghai day of the settlement."""
+        return shanghai_day(self.settled_at)
+
+    @cached_property
     def settled_month(self) -> str:
         """The month it belongs to by its own time."""
-        return month_of(shanghai_day(self.settled_at))
+        return month_of(self.settled_on)
 
 
 def check_bill(bill: Bill, region_known: Callable[[str], bool]) -> list[Refusal]:

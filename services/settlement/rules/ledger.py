@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -67,11 +68,13 @@ PERSONAL_ACCOUNT = Account(AccountKind.PERSONAL_ACCOUNT)
 BANK = Account(AccountKind.BANK)
 
 
+@lru_cache(maxsize=10_000)
 def receivable(counterparty: str) -> Account:
     """What `counterparty` owes."""
     return Account(AccountKind.RECEIVABLE, counterparty)
 
 
+@lru_cache(maxsize=10_000)
 def payable(counterparty: str) -> Account:
     """What is owed to `counterparty`."""
     return Account(AccountKind.PAYABLE, counterparty)

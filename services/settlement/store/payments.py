@@ -25,7 +25,7 @@ SAMPLED_BILLS = """
     SELECT c.case_id, b.settlement_id, b.traceparent
     FROM unnest($1::text[]) AS c(case_id) CROSS JOIN LATERAL (
         SELECT settlement_id, traceparent FROM bill
-        WHERE bill.case_id = c.case_id AND traceparent LIKE '%1' LIMIT $2) b
+        WHERE bill.case_id = c.case_id AND traceparent ~ '[13579bdf]$' LIMIT $2) b
 """
 
 

@@ -21,7 +21,6 @@ from shared.events import new_id
 from shared.refusals import Refused
 from shared.regions import RegionTree
 from shared.telemetry import amount_band, annotate, begin, is_sampled, traceparent_of
-from shared.workdays import shanghai_day
 
 
 async def book(tx: Connection, regions: RegionTree, bills: Sequence[Bill], now: datetime) -> None:
@@ -104,7 +103,7 @@ def _transaction(regions: RegionTree, placed: Placed) -> Transaction:
         kind="reversal" if bill.refund else "bill",
         case_id=placed.case_id,
         period=placed.period,
-        value_date=shanghai_day(bill.settled_at),
+        value_date=bill.settled_on,
         reverses_transaction_id=bill.reverses_settlement_id,
         entries=entries(bill_transfers(bill.facility_code, chain, bill.shares, bill.account_fen)),
     )

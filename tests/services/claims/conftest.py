@@ -1,3 +1,3 @@
-from tests.services.claims.fixtures import his, owner
+from tests.services.claims.fixtures import flow, his, owner
 
-__all__ = ["his", "owner"]
+__all__ = ["flow", "his", "owner"]

@@ -11,6 +11,7 @@ import pytest
 
 from shared.settings import Settings
 from tests.conftest import MakeClient, MakeToken
+from tests.flow import Flow
 from tests.services.claims.seeds import Owner
 
 
@@ -32,3 +33,9 @@ async def owner(settings: Settings) -> AsyncIterator[Owner]:
 def his(client: MakeClient, token: MakeToken) -> MakeHis:
     """`his(facility_code)` is a hospital's system."""
     return lambda facility_code: client("claims", token("facility", facility_code))
+
+
+@pytest.fixture
+def flow(client: MakeClient, token: MakeToken) -> Flow:
+    """The callers of all services."""
+    return Flow(client, token)

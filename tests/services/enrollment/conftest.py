@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
@@ -9,8 +10,13 @@ import asyncpg
 import httpx
 import pytest
 
+from deploy.local.cluster import Cluster
+from services.enrollment.app import make_parts
+from services.enrollment.use_cases.parts import Enrollment
+from shared.database import Database
 from shared.events import EVENTS, Event, new_id, topic_of
 from shared.kafka import Subscription
+from shared.regions import RegionTree
 from shared.settings import Settings
 from tests.conftest import MakeClient, MakeToken
 from tests.services.enrollment.people import HOME, person
@@ -58,6 +64,17 @@ async def owner(settings: Settings) -> AsyncIterator[Owner]:
     connection = await asyncpg.connect(settings.database_url, server_settings={"search_path": "enrollment"})
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def parts(cluster: Cluster, settings: Settings) -> AsyncIterator[Enrollment]:
+    """The parts of enrollment in this process; an import takes three lines at a time."""
+    database = Database(settings, "enrollment")
+    await database.open()
+    made = make_parts(settings, database, RegionTree.load())
+    few = made.settings.model_copy(update={"import_chunk_lines": 3, "rotation_batch_rows": 7})
+    yield dataclasses.replace(made, settings=few)
+    await database.close()
 
 
 @pytest.fixture

@@ -199,8 +199,12 @@ async def test_two_workers_never_send_one_message(
     await subscribed(caller("partner", HOME), receiver.url)
     own_cluster.start_another("notification")
     told = [envelope(bill()) for _ in range(300)]
+    receiver.released.clear()
 
     await publish(*told)
+    await eventually(lambda: _anything(receiver))
+    await asyncio.sleep(1.5)  # while the partner thinks, both workers look for work several times
+    receiver.released.set()
 
     ids = [one.id for one in told]
     query = (
@@ -209,6 +213,10 @@ async def test_two_workers_never_send_one_message(
     await eventually(lambda: database.fetchval(query, ids))
     assert sorted(d.event["id"] for d in receiver.deliveries) == sorted(ids)
     own_cluster.stop_part("notification-2")
+
+
+async def _anything(receiver: Receiver) -> bool:
+    return bool(receiver.deliveries)
 
 
 async def test_a_stop_ends_the_round_at_hand(

@@ -13,22 +13,25 @@ from shared.database import Database
 from shared.events import new_id
 from shared.settings import Settings
 from tests.conftest import MakeClient, MakeToken
-from tests.services.settlement.world import Books
+from tests.services.settlement.world import Books, Hospital
 
 
 class Caller:
-    """Somebody who calls settlement, with a fresh Idempotency-Key for each call."""
+    """Somebody who calls settlement, with a fresh Idempotency-Key for each call unless told otherwise."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, client: httpx.AsyncClient, token: str) -> None:
+        self._client, self._token = client, token
 
-    async def get(self, path: str, **query: Any) -> httpx.Response:
+    async def get(self, path: str, *, key: str | None = None, **query: Any) -> httpx.Response:
         """Read."""
-        return await self._client.get(path, params=query)
+        return await self._client.get(path, params=query, headers=self._headers(key))
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> httpx.Response:
-        """Do."""
-        return await self._client.post(path, json=body, headers={"Idempotency-Key": key or new_id()})
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = "") -> httpx.Response:
+        """Do; with `key=None` without any key."""
+        return await self._client.post(path, json=body, headers=self._headers(new_id() if key == "" else key))
+
+    def _headers(self, key: str | None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}", **({"Idempotency-Key": key} if key else {})}
 
 
 class ActAs(Protocol):
@@ -39,10 +42,11 @@ class ActAs(Protocol):
 
 @pytest.fixture
 def act_as(client: MakeClient, token: MakeToken) -> ActAs:
-    """Callers of the running service."""
+    """Callers of the running service, who share their connections."""
+    shared = client("settlement")
 
     def make(role: str, party: str, subject: str | None = None) -> Caller:
-        return Caller(client("settlement", token(role, party, subject or f"{role}-1")))
+        return Caller(shared, token(role, party, subject or f"{role}-1"))
 
     return make
 
@@ -62,3 +66,11 @@ async def owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[asyncpg.
     connection = await asyncpg.connect(settings.database_url, server_settings={"search_path": "settlement"})
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def hospital(books: Books) -> Hospital:
+    """A facility of the test's own, which settlement has heard of."""
+    made = Hospital()
+    await books.hear(made.changed())
+    return made

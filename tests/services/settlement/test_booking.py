@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -10,15 +11,9 @@ import pytest
 from services.settlement import errors
 from services.settlement.rules.bills import next_month
 from services.settlement.store import books as book_store
-from shared.events.claims import FundShare
+from shared.events.claims import DischargeSettled, FundShare, SettlementReversed
 from shared.refusals import Refused
 from tests.services.settlement.world import HUAIYANG, XIANGCHENG, ZHOUKOU, Books, Hospital
-
-
-@pytest.fixture
-def hospital() -> Hospital:
-    """A facility of the test's own."""
-    return Hospital()
 
 
 async def periods(books: Books, hospital: Hospital) -> dict[str, list[str]]:
@@ -133,6 +128,34 @@ async def test_reversal_of_a_confirmed_month_goes_to_the_next(books: Books, hosp
     }
     kept = await books.rows("SELECT settled_period, period FROM bill WHERE settlement_id = $1", late.settlement_id)
     assert [tuple(row) for row in kept] == [(hospital.month, first_open)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_order_and_repetition_change_nothing(books: Books, seed: int) -> None:
+    """Bills, reversals and reversals of reversals, late, twice and torn apart: the books are those of the plain order."""
+    dice = random.Random(seed)
+    ordered, shuffled = Hospital(), Hospital()
+    for hospital in (ordered, shuffled):
+        same = random.Random(1000 + seed)
+        bills = [hospital.bill(same.choice([HUAIYANG, XIANGCHENG]), same.randint(0, 99_999)) for _ in range(30)]
+        events: list[DischargeSettled | SettlementReversed] = [*bills]
+        for _ in range(15):
+            events.append(hospital.reversal(same.choice(events)))
+        if hospital is ordered:
+            await books.hear(*events)
+            continue
+        events += dice.choices(events, k=20)
+        dice.shuffle(events)
+        while events:
+            size = dice.randint(1, 12)
+            await books.hear(*events[:size])
+            del events[:size]
+
+    async def amounts(hospital: Hospital) -> dict[tuple[str, ...], int]:
+        found = await books.balances(hospital)
+        return {tuple(name.replace(hospital.code, "facility") for name in key): fen for key, fen in found.items()}
+
+    assert await amounts(shuffled) == await amounts(ordered)
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,10 @@ async def refusal(owner: Owner, query: str, *arguments: object) -> asyncpg.Postg
 
 
 @pytest.fixture
-async def hospital(books: Books) -> Hospital:
+async def hospital(books: Books, hospital: Hospital) -> Hospital:
     """A facility with one booked bill."""
-    made = Hospital()
-    await books.hear(made.bill())
-    return made
+    await books.hear(hospital.bill())
+    return hospital
 
 
 async def booked(books: Books, hospital: Hospital) -> tuple[str, str]:
@@ -95,6 +94,13 @@ async def test_other_end_in_another_book_is_refused(owner: Owner, books: Books, 
 
     refused = await refusal(owner, two_books, settlement_id, 98, HUAIYANG, "bank", "", "", 1)
     assert refused.constraint_name == "ledger_entry_balance"
+
+
+async def test_entries_of_no_transaction_are_refused(owner: Owner, hospital: Hospital) -> None:
+    both_ends = ENTRY + ", ($1, $2 + 1, $3, 'medical_income', $5, $6, -$7::bigint)"
+
+    refused = await refusal(owner, both_ends, new_id(), 1, hospital.code, "bank", "", "", 1)
+    assert refused.constraint_name == "ledger_entry_transaction"
 
 
 @pytest.mark.parametrize(
@@ -206,13 +212,14 @@ async def test_one_settlement_is_one_bill_and_one_transaction(owner: Owner, book
     assert refused.constraint_name == "ledger_transaction_pkey"
 
 
+NUMBERS = (
+    "bill_count = 1, total_fen = 100000, fund_fen = 80000, account_fen = 5000, payable_fen = 85000, numbers_hash = 'h'"
+)
+
+
 async def reconciled(owner: Owner, case_id: str) -> None:
     """Give a case numbers and a hop, as if all had confirmed it."""
-    await owner.execute(
-        "UPDATE settlement_case SET state = 'confirmed', bill_count = 1, total_fen = 100000, fund_fen = 80000,"
-        " account_fen = 5000, payable_fen = 85000, numbers_hash = 'h' WHERE case_id = $1",
-        case_id,
-    )
+    await owner.execute(f"UPDATE settlement_case SET state = 'confirmed', {NUMBERS} WHERE case_id = $1", case_id)
     await owner.execute("INSERT INTO hop VALUES ($1, 1, 'remittance', $2, $3, 85000, 'payable')", case_id, *CHAIN[1:])
 
 
@@ -239,9 +246,9 @@ async def test_what_all_confirmed_stands(owner: Owner, books: Books, hospital: H
     [
         ("UPDATE settlement_case SET state = 'matched' WHERE case_id = $1", "settlement_case_numbers"),
         ("UPDATE settlement_case SET bill_count = 1 WHERE case_id = $1", "settlement_case_all_numbers"),
-        ("UPDATE settlement_case SET chain = ARRAY['411681', '411603'] WHERE case_id = $1", "chain_ends"),
+        ("UPDATE settlement_case SET chain = ARRAY['411681', '411600', '411603'] WHERE case_id = $1", "chain_ends"),
         ("UPDATE settlement_case SET clearing_region = '100000' WHERE case_id = $1", "chain_clearing"),
-        ("UPDATE settlement_case SET state = 'lost' WHERE case_id = $1", "settlement_case_state"),
+        (f"UPDATE settlement_case SET state = 'lost', {NUMBERS} WHERE case_id = $1", "settlement_case_state"),
     ],
 )
 async def test_cases_keep_their_form(

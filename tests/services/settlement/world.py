@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from services.settlement.handlers import handlers
-from shared.database import Database
+from shared.database import Connection, Database
 from shared.events import Envelope, Event, new_id
 from shared.events.claims import DischargeSettled, FundShare, SettlementReversed
 from shared.events.designation import FacilityChanged
@@ -105,12 +105,17 @@ class Books:
         self.database = database
         self._handlers = handlers(REGIONS)
 
-    async def hear(self, *events: Event, at: datetime | None = None) -> None:
+    async def hear(self, *events: Event, traceparent: str | None = None) -> None:
         """Handle events as the consumer does: runs of one type together, one transaction, without its inbox."""
-        now = at or datetime.now(UTC)
         async with self.database.transaction() as tx:
-            for kind, run in itertools.groupby(events, key=type):
-                await self._handlers[kind](tx, [Envelope(event, now) for event in run], now)
+            await self.hear_in(tx, *events, traceparent=traceparent)
+
+    async def hear_in(self, tx: Connection, *events: Event, traceparent: str | None = None) -> None:
+        """The same in a transaction of the caller's."""
+        now = datetime.now(UTC)
+        for kind, run in itertools.groupby(events, key=type):
+            envelopes = [Envelope(event, now, traceparent=traceparent) for event in run]
+            await self._handlers[kind](tx, envelopes, now)
 
     async def rows(self, query: str, *arguments: object) -> list[Any]:
         """What a query finds."""

@@ -189,13 +189,15 @@ def upgrade() -> None:
         schema="claims",
     )
     op.create_index(op.f("ix_claims_settlement_visit_id"), "settlement", ["visit_id"], unique=False, schema="claims")
+    op.create_index(
+        "settlement_of_facility", "settlement", ["facility_code", "settled_at"], unique=False, schema="claims"
+    )
     # One person never has two stays at one time; who leaves one bed at ten may lie in another at ten.
     op.execute(
         """ALTER TABLE claims.visit ADD CONSTRAINT visit_no_overlap
         EXCLUDE USING gist (claims.key_place(person_id) WITH &&, tstzrange(began_at, ended_at) WITH &&)
         WHERE (kind = 'inpatient' AND state <> 'cancelled')"""
     )
-    op.execute("CREATE INDEX settlement_of_facility ON claims.settlement (facility_code, settled_at)")
     for table in ("settlement", "fee_line"):
         for statement in refuse_change("claims", table):
             op.execute(statement)

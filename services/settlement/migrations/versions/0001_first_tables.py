@@ -38,12 +38,17 @@ GUARDS = [
         ON settlement.settlement_case FOR EACH ROW
         WHEN (OLD.state IN ('confirmed', 'remitting', 'disbursing', 'closed'))
         EXECUTE FUNCTION settlement.refuse_change()""",
-    # Every statement adds entries that balance in each book of each transaction. As entries never change, each
+    # Every statement adds entries, of transactions that exist, that balance in each book of each transaction. As entries never change, each
     # transaction then balances as a whole at every moment; looking at the added rows alone keeps this cheap.
     """CREATE FUNCTION settlement.entries_balance() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF EXISTS (SELECT FROM added GROUP BY transaction_id, book HAVING sum(amount_fen) <> 0) THEN
             RAISE EXCEPTION 'the entries of a transaction do not sum to zero in each book'
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_entry_balance';
+        END IF;
+        IF EXISTS (SELECT FROM (SELECT DISTINCT transaction_id FROM added) AS a
+                   LEFT JOIN settlement.ledger_transaction t USING (transaction_id) WHERE t.kind IS NULL) THEN
+            RAISE EXCEPTION 'entries of a transaction that does not exist'
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'ledger_entry_transaction';
         END IF;
         RETURN NULL;
     END $$""",
@@ -96,6 +101,30 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("facility_code"),
         schema="settlement",
+    )
+    op.create_table(
+        "ledger_entry",
+        sa.Column("transaction_id", sa.Text(), nullable=False),
+        sa.Column("line_no", sa.Integer(), nullable=False),
+        sa.Column("book", sa.Text(), nullable=False),
+        sa.Column("account_kind", sa.Text(), nullable=False),
+        sa.Column("counterparty", sa.Text(), nullable=False),
+        sa.Column("fund_pay_type", sa.Text(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(account_kind = 'fund_expenditure') = (fund_pay_type <> '')", name="ledger_entry_fund"),
+        sa.CheckConstraint(
+            "(account_kind IN ('receivable', 'payable')) = (counterparty <> '')", name="ledger_entry_counterparty"
+        ),
+        sa.CheckConstraint(
+            "account_kind IN ('receivable', 'payable', 'fund_expenditure', 'personal_account', 'medical_income', 'bank')",
+            name="ledger_entry_kind",
+        ),
+        sa.CheckConstraint("amount_fen <> 0", name="ledger_entry_amount"),
+        sa.PrimaryKeyConstraint("transaction_id", "line_no"),
+        schema="settlement",
+    )
+    op.create_index(
+        "ledger_entry_book", "ledger_entry", ["book", "transaction_id", "line_no"], unique=False, schema="settlement"
     )
     op.create_table(
         "statement",
@@ -399,33 +428,6 @@ def upgrade() -> None:
         schema="settlement",
     )
     op.create_index("ledger_transaction_case", "ledger_transaction", ["case_id"], unique=False, schema="settlement")
-    op.create_table(
-        "ledger_entry",
-        sa.Column("transaction_id", sa.Text(), nullable=False),
-        sa.Column("line_no", sa.Integer(), nullable=False),
-        sa.Column("book", sa.Text(), nullable=False),
-        sa.Column("account_kind", sa.Text(), nullable=False),
-        sa.Column("counterparty", sa.Text(), nullable=False),
-        sa.Column("fund_pay_type", sa.Text(), nullable=False),
-        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("(account_kind = 'fund_expenditure') = (fund_pay_type <> '')", name="ledger_entry_fund"),
-        sa.CheckConstraint(
-            "(account_kind IN ('receivable', 'payable')) = (counterparty <> '')", name="ledger_entry_counterparty"
-        ),
-        sa.CheckConstraint(
-            "account_kind IN ('receivable', 'payable', 'fund_expenditure', 'personal_account', 'medical_income', 'bank')",
-            name="ledger_entry_kind",
-        ),
-        sa.CheckConstraint("amount_fen <> 0", name="ledger_entry_amount"),
-        sa.ForeignKeyConstraint(
-            ["transaction_id"], ["settlement.ledger_transaction.transaction_id"], name="ledger_entry_transaction"
-        ),
-        sa.PrimaryKeyConstraint("transaction_id", "line_no"),
-        schema="settlement",
-    )
-    op.create_index(
-        "ledger_entry_book", "ledger_entry", ["book", "transaction_id", "line_no"], unique=False, schema="settlement"
-    )
     op.create_table(
         "payment",
         sa.Column("payment_id", sa.Text(), nullable=False),

@@ -6,6 +6,7 @@ Accepted signatures are EdDSA, ES256 and RS256 by a key of the deployment's key 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -67,6 +68,9 @@ class Role(StrEnum):
     SERVICE = "service"
     """Another service of this deployment. Party: the service's name."""
 
+
+_PARTY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+"""What names a party: a facility's code, an agency's region, a service."""
 
 AGENCY_ROLES = frozenset({Role.OFFICER, Role.REVIEWER, Role.FINANCE})
 
@@ -150,9 +154,9 @@ class Verifier:
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
     role, party, subject = claims.get("role"), claims.get("party"), claims["sub"]
-    if not isinstance(party, str) or not 0 < len(party) <= 40 or not party.isascii():
+    if not isinstance(party, str) or not _PARTY.fullmatch(party):
         raise ValueError("claim party is missing or malformed")
-    if not isinstance(subject, str) or not 0 < len(subject) <= 100:
+    if not isinstance(subject, str) or not 0 < len(subject) <= 100 or not subject.isprintable():
         raise ValueError("claim sub is malformed")
     try:
         return Principal(subject, Role(str(role)), party)

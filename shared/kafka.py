@@ -14,7 +14,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from shared.events import dead_letter_topic, topic_of
 from shared.refusals import Unavailable
@@ -213,12 +220,20 @@ async def ensure_topics(settings: Settings) -> None:
     try:
         for service in SERVICES:
             for name, partitions in ((topic_of(service), PARTITIONS), (dead_letter_topic(service), 1)):
-                with suppress(TopicAlreadyExistsError):
-                    await admin.create_topics([NewTopic(name, partitions, -1, replica_assignments={})])
+                await _create_topic(admin, name, partitions)
     except (KafkaError, OSError) as error:
         raise Unavailable("broker", type(error).__name__) from error
     finally:
         await admin.close()
+
+
+async def _create_topic(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
+    """Make a topic with the broker's own replication, unless it is there. The client tells errors in its answer."""
+    answer: Any = await admin.create_topics([NewTopic(name, partitions, -1, replica_assignments={})])
+    for _, code, *_ in answer.topic_errors:
+        error = for_code(code)
+        if error is not NoError and error is not TopicAlreadyExistsError:
+            raise error(f"topic {name}")
 
 
 async def check(settings: Settings) -> None:

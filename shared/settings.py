@@ -20,9 +20,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIFANG_", extra="ignore")
 
-    database_url: str = Field(default="postgresql://sifang@127.0.0.1:54329/sifang")
+    database_url: str = Field(default="postgresql://sifang@127.0.0.1:15432/sifang")
     """Owner's URL; services replace user and password by their own role's."""
-    kafka_bootstrap: str = Field(default="127.0.0.1:59092")
+    kafka_bootstrap: str = Field(default="127.0.0.1:19092")
     secrets_dir: Path = Field(default=Path(".local/secrets"))
     """Folder with the signing key, the key set, the data keys and the database password seed."""
     jwks_url: str | None = None

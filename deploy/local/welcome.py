@@ -38,6 +38,6 @@ def _first_steps(cluster: Cluster) -> str:
 In another terminal:
   curl {cluster.url("claims")}/health/ready
   TOKEN=$(make -s token ROLE=officer PARTY=411603)
-  curl -H "Authorization: Bearer $TOKEN" {cluster.url("designation")}/v1/facilities?region=411603
+  curl -H "Authorization: Bearer $TOKEN" "{cluster.url("designation")}/v1/facilities?region=411603"
 Ctrl-C stops everything; the data stays until `make reset`.
 """

@@ -32,7 +32,7 @@ class PageQuery(Query):
         if self.cursor is None:
             return ""
         try:
-            text = base64.urlsafe_b64decode(self.cursor.encode()).decode()
+            text = base64.b64decode(self.cursor.encode(), b"-_", validate=True).decode()
         except (binascii.Error, ValueError) as error:
             raise Refused(CURSOR_INVALID(pointer="/query/cursor")) from error
         if not text.isprintable():

@@ -132,7 +132,7 @@ def _field_refusal(error: Any, place: str) -> Refusal:
 
 
 def _reason(error: Any) -> str:
-    context = {k: v for k, v in error.get("ctx", {}).items() if isinstance(v, str | int | float)}
+    context = {k: str(v) for k, v in error.get("ctx", {}).items()}
     return f"{_ZH.get(error['type'], '格式不正确').format(**context)} / {error['msg']}"
 
 

@@ -14,9 +14,13 @@ from shared.money import MAX_FEN
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 
 
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Categories of characters that are not shown, or turn around how others are shown."""
+
+
 def _printable(text: str) -> str:
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text):
-        raise ValueError("control or unassigned characters are not allowed")
+    if any(unicodedata.category(c) in _UNPRINTABLE for c in text):
+        raise ValueError("control, direction or unassigned characters are not allowed")
     if text != text.strip():
         raise ValueError("leading or trailing blanks are not allowed")
     return text

@@ -51,7 +51,7 @@ def readers_shell(services: Cluster) -> Iterator[dict[str, str]]:
 
 
 def test_the_guide_for_hospitals(readers_shell: dict[str, str]) -> None:
-    wrong = run(steps(GUIDE, "bash his-guide"), readers_shell, timeout_s=200)
+    wrong = run(steps(GUIDE, "bash his-guide"), readers_shell, timeout_s=150)
     assert not wrong, "\n\n".join(wrong)
 
 

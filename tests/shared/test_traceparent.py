@@ -23,6 +23,6 @@ def test_no_trace_is_not_sampled(nothing: str | None) -> None:
 
 
 def test_a_trace_the_sdk_begins_is_sampled() -> None:
-    """Its flags are 03: sampled, and a random id. Seen to fail when 01 alone counted: no bill had a trace of its own."""
+    """Its flags are 03: sampled, and a random id. Seen to fail when only 01 counted: no bill had a trace."""
     span = TracerProvider().get_tracer("test").start_span("first")
     assert is_sampled(traceparent_of(span))

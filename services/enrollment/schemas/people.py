@@ -18,7 +18,7 @@ from shared.personal import mask_account, mask_identity_number, mask_name, mask_
 
 def _name(text: str) -> str:
     # Private-use characters stay: rare characters of names are written with them.
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn") for c in text):
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp") for c in text):
         raise ValueError("control, direction or unassigned characters are not allowed")
     if text != text.strip():
         raise ValueError("leading or trailing blanks are not allowed")

@@ -52,13 +52,17 @@ async def eventually(look: Callable[[], Awaitable[T | None]], *, within_s: float
     return seen
 
 
+_HURRIED = {"SIFANG_NOTIFICATION_BACKOFF_FIRST_S": "0.2", "SIFANG_NOTIFICATION_HOUSEKEEPING_EVERY_S": "0.5"}
+"""Pauses that a test does not wait for."""
+
+
 @pytest.fixture(scope="package")
 def own_cluster(cluster_folder: MakeFolder, quiet: Screen) -> Iterator[Cluster]:
     """PostgreSQL, Kafka, enrollment and notification."""
     with Cluster(
         Folders.below(cluster_folder(), os.environ),
         free_ports,
-        environment=own_only(os.environ) | {"SIFANG_NOTIFICATION_BACKOFF_FIRST_S": "0.2"},
+        environment=own_only(os.environ) | _HURRIED,
         screen=quiet,
         parts=(POSTGRES, KAFKA),
     ) as cluster:
@@ -97,10 +101,15 @@ def _record(one: Envelope[Event]) -> Message:
     return Message(topic_of(event.announcer), event.key.encode(), event.model_dump_json().encode(), headers)
 
 
+async def connected(settings: Settings) -> Database:
+    """A connection of the owner's, looking at notification's schema."""
+    return await asyncpg.connect(settings.database_url, server_settings={"search_path": "notification"})
+
+
 @pytest.fixture
 async def database(own_settings: Settings) -> AsyncIterator[Database]:
-    """The owner's connection, looking at notification's schema."""
-    connection = await asyncpg.connect(own_settings.database_url, server_settings={"search_path": "notification"})
+    """Such a connection, closed after the test."""
+    connection = await connected(own_settings)
     yield connection
     await connection.close()
 

@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 
 from deploy.local.cluster import Cluster
-from shared.consumer import decode
 from shared.events import Envelope, Event, dead_letter_topic, new_id
 from shared.events.designation import AgreementSigned, FacilityChanged
 from shared.events.notification import MessageDelivered, MessageFailed
@@ -29,6 +28,7 @@ from tests.services.notification.examples import (
     example,
     reversal,
 )
+from tests.services.notification.steps import announced
 
 SmsOf = Callable[[str], list[dict[str, str]]]
 
@@ -40,19 +40,6 @@ async def message_of(database: Database, one: Envelope[Event], state: str = "del
             "SELECT * FROM message WHERE event_id = $1 AND channel = 'sms' AND state = $2", one.id, state
         )
     )
-
-
-async def announced(settings: Settings, kind: type[Event], message_id: str) -> list[Event]:
-    """What was announced of a message, read from the topic itself."""
-    async with Subscription(settings, f"test-{new_id()}", ["sifang.notification.v1"]).opened() as topic:
-
-        async def read() -> list[Event]:
-            envelopes = [decode(record) for batch in await topic.poll(1) for record in batch]
-            return [e.event for e in envelopes if e is not None and e.event.key == message_id]
-
-        events = await eventually(read)
-    assert {type(event) for event in events} == {kind}
-    return events
 
 
 async def test_a_bill_tells_the_person(
@@ -258,6 +245,7 @@ async def test_a_late_older_facility_event_changes_nothing(publish: Publish, dat
 
     code = f"H{new_id()[:12]}"
     await publish(change("新名", 3), change("旧名", 2))
+    await eventually(lambda: database.fetchval("SELECT 1 FROM facility WHERE code = $1", code))
     await publish(change("原名", 1), change("旧名", 2))
     signed = example(AgreementSigned).model_copy(update={"facility_code": code})
     marker = envelope(signed)  # of the same key, so it is handled after them

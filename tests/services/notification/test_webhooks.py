@@ -23,8 +23,8 @@ from tests.services.notification.examples import (
     bill,
     envelope,
 )
-from tests.services.notification.posting import SETTLED, arrived, message_of, subscribed
 from tests.services.notification.receiver import Receiver
+from tests.services.notification.steps import SETTLED, arrived, message_of, subscribed
 
 pytestmark = pytest.mark.usefixtures("no_subscriptions")
 

@@ -1,4 +1,4 @@
-"""SIGKILL of the sender: nothing is lost, and what is repeated can be recognised.
+"""The database away, the sender killed: nothing is lost, and what is repeated can be recognised.
 
 Last in the folder: after a kill the broker waits ten seconds before it gives the partitions to the next process.
 """
@@ -12,12 +12,37 @@ from collections.abc import Callable
 import pytest
 
 from deploy.local.cluster import Cluster
-from tests.services.notification.conftest import Caller, Database, Enrol, Publish, eventually
+from shared.settings import Settings
+from tests.services.notification.conftest import Caller, Database, Enrol, Publish, connected, eventually
 from tests.services.notification.examples import HOME, bill, envelope
-from tests.services.notification.posting import arrived, message_of, subscribed
 from tests.services.notification.receiver import Receiver
+from tests.services.notification.steps import arrived, message_of, subscribed
 
 pytestmark = pytest.mark.usefixtures("no_subscriptions")
+
+
+async def test_an_outcome_waits_for_the_database(
+    publish: Publish, caller: Caller, receiver: Receiver, own_cluster: Cluster, own_settings: Settings
+) -> None:
+    """The database restarts between sending and recording: the outcome is kept, and nothing is sent twice."""
+    await subscribed(caller("partner", HOME), receiver.url)
+    settled = envelope(bill())
+    receiver.released.clear()
+    await publish(settled)
+    await arrived(receiver, settled.id)
+
+    own_cluster.stop_part("postgres")
+    receiver.released.set()
+    await asyncio.sleep(1)
+    own_cluster.start_part("postgres")
+
+    database = await connected(own_settings)
+    try:
+        message = await message_of(database, settled.id, "delivered")
+    finally:
+        await database.close()
+    assert message["attempts"] == 1
+    assert len(receiver.of_event(settled.id)) == 1
 
 
 async def test_a_kill_loses_no_message(

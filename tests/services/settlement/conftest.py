@@ -1,3 +1,3 @@
-from tests.services.settlement.fixtures import act_as, books, hospital, owner
+from tests.services.settlement.fixtures import act_as, books, heard, hospital, owner
 
-__all__ = ["act_as", "books", "hospital", "owner"]
+__all__ = ["act_as", "books", "heard", "hospital", "owner"]

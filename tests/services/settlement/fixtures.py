@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, Protocol
 
 import asyncpg
 import httpx
 import pytest
 
+from deploy.local.cluster import Cluster
+from shared.consumer import decode
 from shared.database import Database
-from shared.events import new_id
+from shared.events import Event, new_id, topic_of
+from shared.kafka import Subscription
 from shared.settings import Settings
 from tests.conftest import MakeClient, MakeToken
 from tests.services.settlement.world import Books, Hospital
@@ -58,6 +62,34 @@ async def books(settings: Settings) -> AsyncIterator[Books]:
     await database.open()
     yield Books(database)
     await database.close()
+
+
+class Heard(Protocol):
+    """What settlement announced under a key, in order: `await heard(case_id)`."""
+
+    def __call__(self, key: str) -> Awaitable[list[Event]]: ...
+
+
+@pytest.fixture
+def heard(services: Cluster, settings: Settings, books: Books) -> Heard:
+    """Everything on settlement's topic under a key, once the relay has carried it there."""
+
+    async def hear(key: str) -> list[Event]:
+        for _ in range(200):
+            if not await books.value("SELECT count(*) FROM outbox WHERE key = $1", key):
+                break
+            await asyncio.sleep(0.05)
+        events: list[Event] = []
+        topic = topic_of("settlement")
+        async with Subscription(settings, f"tests-{new_id()}", [topic]).opened() as subscription:
+            end = await subscription.ends()
+            while await subscription.before(end):
+                for records in await subscription.poll():
+                    found = [decode(record) for record in records if record.key == key.encode()]
+                    events += [envelope.event for envelope in found if envelope is not None]
+        return events
+
+    return hear
 
 
 @pytest.fixture(scope="session")

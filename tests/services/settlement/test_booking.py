@@ -132,7 +132,7 @@ async def test_reversal_of_a_confirmed_month_goes_to_the_next(books: Books, hosp
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_order_and_repetition_change_nothing(books: Books, seed: int) -> None:
-    """Bills, reversals and reversals of reversals, late, twice and torn apart: the books are those of the plain order."""
+    """Reversals and reversals of reversals, late, twice, torn apart: the books are those of the plain order."""
     dice = random.Random(seed)
     ordered, shuffled = Hospital(), Hospital()
     for hospital in (ordered, shuffled):

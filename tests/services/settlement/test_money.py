@@ -13,8 +13,17 @@ from services.settlement.config import SettlementSettings
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import remind
 from shared.events import new_id
+from shared.events.settlement import (
+    CaseClosed,
+    Disbursed,
+    MoneyMoved,
+    PartyConfirmed,
+    Reconciled,
+    ReconciliationDue,
+    Remitted,
+)
 from shared.workdays import WorkCalendar, shanghai_day
-from tests.services.settlement.fixtures import ActAs, Caller
+from tests.services.settlement.fixtures import ActAs, Caller, Heard
 from tests.services.settlement.test_statements import codes, submit
 from tests.services.settlement.world import CHAIN, HUAIYANG, REGIONS, XIANGCHENG, ZHOUKOU, Books, Hospital
 
@@ -84,6 +93,26 @@ async def test_money_goes_from_home_to_the_facility(books: Books, month: Month) 
         (XIANGCHENG, "personal_account", ""): 10_000,
         (XIANGCHENG, "bank", ""): -170_000,
     }
+
+
+async def test_every_step_is_announced_in_order(month: Month, heard: Heard) -> None:
+    (case,) = await month.cases()
+    await month.confirm(case)
+    for payer in (XIANGCHENG, ZHOUKOU, HUAIYANG):
+        await month.pay(case, payer)
+
+    told = await heard(case["case_id"])
+
+    assert [(type(event), getattr(event, "party", getattr(event, "payer", None))) for event in told] == [
+        *((PartyConfirmed, party) for party in (month.hospital.code, *CHAIN)),
+        (Reconciled, None),
+        (Remitted, XIANGCHENG),
+        (Disbursed, ZHOUKOU),
+        (Disbursed, HUAIYANG),
+        (CaseClosed, None),
+    ]
+    amounts = {event.amount_fen for event in told if isinstance(event, MoneyMoved)}
+    assert amounts == {case["payable_fen"]}
 
 
 async def test_history_tells_who_did_what_on_which_numbers(month: Month) -> None:
@@ -257,6 +286,25 @@ async def test_payment_needs_a_key_and_repeats_its_answer(books: Books, month: M
     assert await books.value(entries, first.json()["payment_id"]) == 4
 
 
+async def test_two_people_at_once_pay_once(books: Books, month: Month) -> None:
+    (case,) = await month.cases()
+    await month.confirm(case)
+    body, people = {"case_id": case["case_id"]}, ("one", "two", "three", "four")
+
+    proposals = await asyncio.gather(*(month.of(XIANGCHENG, name).post("/v1/payments", body) for name in people))
+    (proposed,) = [answer.json() for answer in proposals if answer.status_code == 201]
+    path = f"/v1/payments/{proposed['payment_id']}/approval"
+    others = [name for name in people if not proposed["proposed_by"].startswith(f"{name}@")]
+    approvals = await asyncio.gather(*(month.of(XIANGCHENG, name).post(path) for name in others))
+
+    assert sorted(answer.status_code for answer in proposals) == [201, 409, 409, 409]
+    assert {code for a in proposals if a.status_code == 409 for code in codes(a)} == {"settlement.payment-exists"}
+    assert sorted(answer.status_code for answer in approvals) == [200, 409, 409]
+    assert {code for a in approvals if a.status_code == 409 for code in codes(a)} == {"settlement.payment-done"}
+    bank = "SELECT sum(amount_fen) FROM ledger_entry WHERE transaction_id = $1 AND amount_fen > 0"
+    assert await books.value(bank, proposed["payment_id"]) == 2 * case["payable_fen"], "once in each of two books"
+
+
 async def test_many_payments_at_once(books: Books, act_as: ActAs) -> None:
     """Two hospitals, paid by one county in one go."""
     months = []
@@ -356,13 +404,12 @@ async def test_due_follows_whose_turn_it_is(month: Month) -> None:
     assert remitted == {XIANGCHENG: [], ZHOUKOU: [("disbursement", ten)], HUAIYANG: []}
 
 
-async def announced(books: Books, case_id: str) -> Counter[tuple[str, str]]:
-    """Reminders of a case announced so far: kind and party. The relay takes their events away, the record stays."""
-    rows = await books.rows("SELECT kind, party FROM reminder WHERE case_id = $1 AND announced", case_id)
-    return Counter((row["kind"], row["party"]) for row in rows)
+async def reminders(heard: Heard, case_id: str) -> Counter[tuple[str, int]]:
+    """Reminders of a case announced so far: party and working days left."""
+    return Counter((e.party, e.working_days_left) for e in await heard(case_id) if isinstance(e, ReconciliationDue))
 
 
-async def test_reminders_go_out_once_at_each_distance(books: Books, month: Month) -> None:
+async def test_reminders_go_out_once_at_each_distance(books: Books, month: Month, heard: Heard) -> None:
     (case,) = await month.cases()
     await month.confirm(case, HUAIYANG)
     parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
@@ -375,25 +422,25 @@ async def test_reminders_go_out_once_at_each_distance(books: Books, month: Month
     def clock_at(days: int) -> Any:
         return lambda: noon_of_due_day + timedelta(days=days)
 
-    counts = []
     for days in (-40, -40, 0, 0, 30, 30):
         await remind(parts, clock_at(days))
-        counts.append((await announced(books, case["case_id"]))["reconciliation", ZHOUKOU])
 
-    assert counts == [0, 0, 1, 1, 2, 2]
+    late = WorkCalendar().between(shanghai_day(clock_at(30)()), due_on)
+    sent = await reminders(heard, case["case_id"])
+    assert sent == {(party, left): 1 for party in (month.hospital.code, ZHOUKOU, XIANGCHENG) for left in (0, late)}
     recorded = await books.rows(
         "SELECT distance FROM reminder WHERE case_id = $1 AND party = $2 ORDER BY distance", case["case_id"], ZHOUKOU
     )
     assert [row["distance"] for row in recorded] == [-5, -1, 0, 2, 5]
-    assert (await announced(books, case["case_id"]))["reconciliation", HUAIYANG] == 0, "who confirmed is left in peace"
 
 
-async def test_two_workers_remind_once(books: Books, month: Month) -> None:
+async def test_two_workers_remind_once(books: Books, month: Month, heard: Heard) -> None:
     (case,) = await month.cases()
     parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
     later = datetime.now(UTC) + timedelta(days=60)
 
     await asyncio.gather(*(remind(parts, lambda: later) for _ in range(4)))
 
-    parties = (month.hospital.code, *CHAIN)
-    assert await announced(books, case["case_id"]) == Counter({("reconciliation", party): 1 for party in parties})
+    sent = await reminders(heard, case["case_id"])
+    assert sorted(party for party, _ in sent) == sorted([month.hospital.code, *CHAIN])
+    assert set(sent.values()) == {1}

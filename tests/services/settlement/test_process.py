@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from deploy.local.cluster import Cluster
 from services.settlement.store import bills, books, cases, dues, payments, statements
 from shared.events import EVENTS, Envelope, Event, headers_of, topic_of
 from shared.kafka import Message, Producer
 from shared.settings import Settings
-from tests.services.settlement.fixtures import ActAs
 from tests.services.settlement.world import Books, Hospital
 
 MODULES = (bills, books, cases, dues, payments, statements)
@@ -68,9 +68,8 @@ async def booked(books: Books, hospital: Hospital, count: int) -> bool:
     return False
 
 
-async def test_announced_bills_are_in_the_books_once(books: Books, act_as: ActAs, producer: Producer) -> None:
+async def test_announced_bills_are_in_the_books_once(books: Books, services: Cluster, producer: Producer) -> None:
     """Sent twice, a reversal before its settlement, and one that cannot be booked in their midst."""
-    act_as("operator", "operations")
     hospital = Hospital()
     good = [hospital.bill() for _ in range(10)]
     reversal = hospital.reversal(good[0])
@@ -87,8 +86,7 @@ async def test_announced_bills_are_in_the_books_once(books: Books, act_as: ActAs
     assert (await books.balances(hospital))[hospital.code, "receivable", hospital.region] == 9 * 85_000
 
 
-async def test_bill_keeps_its_trace(books: Books, act_as: ActAs, producer: Producer) -> None:
-    act_as("operator", "operations")
+async def test_bill_keeps_its_trace(books: Books, services: Cluster, producer: Producer) -> None:
     hospital = Hospital()
     bill = hospital.bill()
     traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

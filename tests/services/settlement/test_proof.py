@@ -94,7 +94,8 @@ async def _numbers(tx: Connection) -> int:
 
 LOST_LINE = "DELETE FROM ledger_entry WHERE book = $1 AND account_kind = 'receivable'"
 FORGED_LINE = """
-    INSERT INTO ledger_entry SELECT transaction_id, 99, book, 'bank', '', '', 1 FROM ledger_entry WHERE book = $1 LIMIT 1
+    INSERT INTO ledger_entry
+    SELECT transaction_id, 99, book, 'bank', '', '', 1 FROM ledger_entry WHERE book = $1 LIMIT 1
 """
 FORGED_PAIR = """
     INSERT INTO ledger_entry

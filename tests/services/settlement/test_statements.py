@@ -15,8 +15,9 @@ from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import rematch_reopened
 from shared.events import new_id
 from shared.events.claims import DischargeSettled, SettlementReversed
+from shared.events.settlement import DifferenceFound, StatementSubmitted
 from shared.workdays import WorkCalendar, month_of, shanghai_day
-from tests.services.settlement.fixtures import ActAs, Caller
+from tests.services.settlement.fixtures import ActAs, Caller, Heard
 from tests.services.settlement.world import (
     HUAIYANG,
     REGIONS,
@@ -180,6 +181,30 @@ async def test_differences_come_in_pages(books: Books, hospital: Hospital, his: 
     assert (forged.status_code, codes(forged)) == (422, ["request.cursor-invalid"])
 
 
+async def test_a_difference_is_announced_once(books: Books, hospital: Hospital, his: Caller, heard: Heard) -> None:
+    """Matching again, and matching after more bills, tells only what is new."""
+    unstated, later = hospital.bill(), hospital.bill()
+    unbooked: Bills = [hospital.bill(fund_fen=1)]
+    await books.hear(unstated)
+    statement = await submit(his, hospital, unbooked)
+    await send_lines(his, statement, unbooked)
+    for _ in range(2):
+        await his.post(f"/v1/statements/{statement['statement_id']}/match")
+    await books.hear(later)
+    await rematch_reopened(rematching(books), lambda: datetime.now(UTC))
+
+    told = await heard(f"{hospital.code}:{hospital.month}")
+
+    submitted = [event for event in told if isinstance(event, StatementSubmitted)]
+    assert [(event.version_no, event.bill_count) for event in submitted] == [(1, 1)]
+    differences = [e for e in told if isinstance(e, DifferenceFound)]
+    assert Counter((e.difference_class, e.facility_settlement_no) for e in differences) == {
+        ("missing_in_statement", unstated.facility_settlement_no): 1,
+        ("missing_in_books", unbooked[0].facility_settlement_no): 1,
+        ("missing_in_statement", later.facility_settlement_no): 1,
+    }
+
+
 async def test_details_prevail_over_totals_in_the_wrong_group(books: Books, hospital: Hospital, his: Caller) -> None:
     bills: Bills = [hospital.bill(), hospital.bill(HUAIYANG)]
     await books.hear(*bills)
@@ -251,6 +276,17 @@ async def test_new_version_replaces_and_keeps_the_old(books: Books, hospital: Ho
         assert codes(refused) == ["settlement.statement-replaced"]
     unwanted = await his.post(f"/v1/statements/{right['statement_id']}/lines", {"lines": lines_of([bill])})
     assert codes(unwanted) == ["settlement.statement-matched"]
+
+
+async def test_two_versions_at_once_are_numbered(books: Books, hospital: Hospital, his: Caller) -> None:
+    bill = hospital.bill()
+    await books.hear(bill)
+
+    made = await asyncio.gather(*(submit(his, hospital, [bill]) for _ in range(5)))
+
+    assert sorted(statement["version_no"] for statement in made) == [1, 2, 3, 4, 5]
+    listed = (await his.get("/v1/statements", period=hospital.month)).json()["items"]
+    assert {s["version_no"]: s["state"] for s in listed} == {**dict.fromkeys(range(1, 5), "replaced"), 5: "matched"}
 
 
 async def test_books_stand_by_two_people_of_the_care_agency(

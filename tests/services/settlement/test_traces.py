@@ -96,6 +96,8 @@ async def test_payment_is_linked_to_its_bills_and_shows_in_their_traces(
         payment = (await propose(tx, one, [case_id], NOW))[case_id]
         assert isinstance(payment, Payment)
         await approve(parts, tx, two, [payment.payment_id], NOW)
+        query = "SELECT traceparent FROM outbox WHERE key = $1 AND type LIKE '%Disbursed%'"
+        announced = await tx.fetch(query, case_id)
 
     own, in_bill = sorted(named(spans, "settlement.pay"), key=lambda span: trace_of(span) == TRACE)
     assert trace_of(own) != TRACE
@@ -103,6 +105,4 @@ async def test_payment_is_linked_to_its_bills_and_shows_in_their_traces(
     assert trace_of(in_bill) == TRACE
     assert (in_bill.attributes or {})["sifang.settlement"] == bill.settlement_id
     assert [f"{link.context.trace_id:032x}" for link in in_bill.links] == [trace_of(own)]
-    announced = "SELECT traceparent FROM outbox WHERE key = $1 AND type LIKE '%Disbursed%'"
-    for row in await books.rows(announced, case_id):
-        assert row["traceparent"].split("-")[1] == trace_of(own)
+    assert [row["traceparent"].split("-")[1] for row in announced] == [trace_of(own)]

@@ -58,10 +58,10 @@ async def main(bills: int, batch: int) -> None:
         slowest_s = max(slowest_s, perf_counter() - before)
     seconds = perf_counter() - started
     await database.close()
-    print(
-        f"{bills} bills in batches of {batch}: {bills / seconds:.0f} a second, slowest batch {slowest_s * 1000:.0f} ms"
-    )
+    rate, slowest_ms = bills / seconds, slowest_s * 1000
+    print(f"{bills} bills in batches of {batch}: {rate:.0f} a second, slowest batch {slowest_ms:.0f} ms")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*(int(argument) for argument in [*sys.argv[1:], *("20000", "500")[len(sys.argv) - 1 :]])))
+    given = [int(argument) for argument in sys.argv[1:]]
+    asyncio.run(main(*given, *(20_000, 500)[len(given) :]))

@@ -1,4 +1,4 @@
-"""Steps that tests of webhooks share."""
+"""Steps that several tests share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import Any
 
 import httpx
 
+from shared.consumer import decode
+from shared.events import Event, new_id
 from shared.events.claims import DischargeSettled
+from shared.kafka import Subscription
+from shared.settings import Settings
 from tests.services.notification.conftest import Database, eventually
 from tests.services.notification.receiver import Delivery, Receiver
 
@@ -35,3 +39,16 @@ async def message_of(database: Database, event_id: str, state: str) -> Any:
     """An event's one webhook, once it came to a state."""
     query = "SELECT * FROM message WHERE event_id = $1 AND channel = 'webhook' AND state = $2"
     return await eventually(lambda: database.fetchrow(query, event_id, state))
+
+
+async def announced(settings: Settings, kind: type[Event], message_id: str) -> list[Event]:
+    """What was announced of a message, read from the topic itself."""
+    async with Subscription(settings, f"test-{new_id()}", ["sifang.notification.v1"]).opened() as topic:
+
+        async def read() -> list[Event]:
+            envelopes = [decode(record) for batch in await topic.poll(1) for record in batch]
+            return [e.event for e in envelopes if e is not None and e.event.key == message_id]
+
+        events = await eventually(read)
+    assert {type(event) for event in events} == {kind}
+    return events

@@ -1,0 +1,3 @@
+from tests.services.claims.fixtures import flow, his, owner
+
+__all__ = ["flow", "his", "owner"]

@@ -218,10 +218,12 @@ def _interface_md(parts: Mapping[str, Parts]) -> str:
         for router in part.routers:
             for route in router.routes:
                 number = (getattr(route, "openapi_extra", None) or {}).get("x-national-interface")
-                if number:
-                    method = next(iter(getattr(route, "methods", ())))
-                    description = _first_line(getattr(route, "description", ""))
-                    rows.append(f"| {number} | `{method} {getattr(route, 'path', '')}` | {service} | {description} |")
+                method = next(iter(getattr(route, "methods", ())))
+                description = _first_line(getattr(route, "description", ""))
+                rows += [
+                    f"| {one} | `{method} {getattr(route, 'path', '')}` | {service} | {description} |"
+                    for one in (number or "").split()
+                ]
     return "\n".join([*lines, *sorted(rows)]) + "\n"
 
 

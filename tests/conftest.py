@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -20,6 +21,9 @@ from deploy.local.screen import Screen
 from deploy.local.surroundings import KAFKA, POSTGRES, Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import Settings
+
+TLS = ssl.create_default_context()
+"""Shared by all clients: to load its certificates takes longer than most tests."""
 
 MakeFolder = Callable[[], Path]
 """Makes an empty folder."""
@@ -117,7 +121,9 @@ async def client(services: Cluster) -> AsyncIterator[MakeClient]:
 
         def make(service: str, token: str | None = None) -> httpx.AsyncClient:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
-            made = httpx.AsyncClient(base_url=services.url(service), headers=headers, timeout=30, trust_env=False)
+            made = httpx.AsyncClient(
+                base_url=services.url(service), headers=headers, timeout=30, trust_env=False, verify=TLS
+            )
             opened.push_async_callback(made.aclose)
             return made
 

@@ -131,7 +131,7 @@ async def get_visit(call: FacilityCall, visit_id: Id) -> Response:
     view=LinesView,
     refusals=(*VISIT, *LINES, errors.LINE_CHANGED, errors.TOO_MANY_LINES, errors.CODE_UNKNOWN),
     tags=["visits"],
-    interface="2301",
+    interface="2301 2302 2204 2205",
 )
 async def add_fee_lines(call: FacilityCall, visit_id: Id, body: LinesBody) -> Response:
     """Add fee lines (费用明细上传). A line sent before under the same number is not added twice."""
@@ -242,7 +242,7 @@ def _one_call(call: Call[ClaimsService], body: OneCallBody, key: RequestKey) -> 
     )
 
 
-@router.endpoint("POST", "/v1/quotes", view=QuoteView, refusals=ONE_CALL, tags=["settlements"], interface="2206")
+@router.endpoint("POST", "/v1/quotes", view=QuoteView, refusals=ONE_CALL, tags=["settlements"], interface="2206 2101")
 async def quote_one_call(call: FacilityCall, body: OneCallBody) -> Response:
     """What an outpatient or pharmacy bill would pay (门诊预结算, 药店预结算)."""
     return respond(QuoteView.of(await settling.quote_one_call(call.service.claims, _one_call(call, body, _NO_KEY))))
@@ -255,7 +255,7 @@ async def quote_one_call(call: FacilityCall, body: OneCallBody) -> Response:
     view=SettlementView,
     refusals=(*ONE_CALL, errors.SETTLEMENT_NUMBER_TAKEN, errors.VISIT_NUMBER_TAKEN),
     tags=["settlements"],
-    interface="2207",
+    interface="2207 2102",
 )
 async def settle_one_call(call: MoneyCall, body: OneCallBody) -> Response:
     """Settle an outpatient visit or a pharmacy purchase in one call (门诊结算 2207, 药店结算 2102)."""
@@ -276,7 +276,7 @@ async def settle_one_call(call: MoneyCall, body: OneCallBody) -> Response:
         errors.VISIT_NOT_OPEN,
     ),
     tags=["settlements"],
-    interface="2305",
+    interface="2305 2208 2103",
 )
 async def reverse_settlement(call: MoneyCall, settlement_id: Id, body: ReversalBody) -> Response:
     """Reverse a settlement (住院结算撤销 2305, 门诊结算撤销 2208, 药店结算撤销 2103)."""

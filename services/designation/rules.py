@@ -70,9 +70,17 @@ def check_period(valid_from: date, valid_to: date, years_max: int) -> list[Refus
     wrong = []
     if valid_from > valid_to:
         wrong.append(errors.PERIOD_REVERSED(pointer="/valid_from"))
-    if valid_to.year - valid_from.year > years_max:
+    if valid_to >= _years_later(valid_from, years_max):
         wrong.append(errors.PERIOD_TOO_LONG(pointer="/valid_to", years=years_max))
     return wrong
+
+
+def _years_later(day: date, years: int) -> date:
+    """The same day some years later; the 29th of February becomes the 1st of March."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
 
 
 def take_step(facts: AgreementFacts, step: Step, actor: str, day: date | None) -> AgreementFacts | list[Refusal]:
@@ -102,8 +110,9 @@ def take_step(facts: AgreementFacts, step: Step, actor: str, day: date | None) -
 def _check_day(facts: AgreementFacts, day: date | None) -> list[Refusal]:
     if day is None:
         return []
-    open_since = next((i.since for i in facts.suspensions if i.until is None), None)
-    first = facts.valid_from if open_since is None else open_since + timedelta(days=1)
+    # Steps follow each other in time too: no suspension lies in another, and none is cut off by the end.
+    suspended = [i.until or i.since for i in facts.suspensions]
+    first = max(suspended) + timedelta(days=1) if suspended else facts.valid_from
     if first <= day <= facts.valid_to:
         return []
     return [

@@ -268,16 +268,21 @@ class ServiceRouter(APIRouter):
         tags: Sequence[str] = (),
         interface: str | None = None,
         request_body: Mapping[str, Any] | None = None,
+        repeatable: bool = False,
     ) -> Callable[[EndpointFunction], EndpointFunction]:
-        """Register an endpoint. `interface` is the number of the national transaction it stands for, e.g. "2304".
+        """Register an endpoint. `interface` names the national transactions it stands for, e.g. "2207 2102".
 
-        `request_body` documents, in OpenAPI's form, the body of an endpoint that reads the request itself.
+        `request_body` documents, in OpenAPI's form, the body of an endpoint that reads the request itself. What is
+        `repeatable` answers 200 with the same view when it was done before.
         """
 
         def register(function: EndpointFunction) -> EndpointFunction:
             signature = _read_signature(function)
             responses: dict[int | str, dict[str, Any]] = problems.examples((*_common(signature), *refusals))
-            responses[status] = {"description": "Done 成功", **({"model": view} if view is not None else {})}
+            shown = {"model": view} if view is not None else {}
+            responses[status] = {"description": "Done 成功", **shown}
+            if repeatable:
+                responses[200] = {"description": "Done before 此前已办", **shown}
             extra: dict[str, Any] = {"x-roles": sorted(signature.allow.roles), "security": [{"token": []}]}
             if interface:
                 extra["x-national-interface"] = interface

@@ -6,26 +6,16 @@ the country, or stands among the public ones with its reason. A new endpoint tha
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
-from deploy.local.cluster import Cluster
 from shared.auth import Role
-from tests.conftest import MakeToken
 from tests.contracts.apps import Operation, operations
-from tests.flow import Flow, days_ago, done, eventually
-from tests.services.claims.seeds import HUAIYANG, admission, key, one_call
-from tests.services.enrollment.people import PAPERS
-from tests.services.settlement.fixtures import books
-from tests.services.settlement.world import Books, Hospital, totals_of
-
-__all__ = ["books"]
+from tests.flow import days_ago
+from tests.services.claims.seeds import HUAIYANG, key
+from tests.world import World
 
 PUBLIC = {
     "get_facility": "the list of contracted facilities is public",
@@ -51,109 +41,6 @@ STRANGERS = {
     Role.PARTNER: "341702",
 }
 """A facility and an agency of another province. Operators and services act for the deployment, not for a party."""
-
-
-@dataclass(frozen=True)
-class World:
-    """A person, a facility and a month of Huaiyang: what is there, by the name it has in addresses."""
-
-    flow: Flow
-    ids: dict[str, str]
-
-    def path(self, operation: Operation) -> str:
-        """The address of what is really there."""
-        return operation.path.format(**self.ids)
-
-
-@pytest.fixture(scope="module")
-async def world(services: Cluster, token: MakeToken, books: Books) -> AsyncIterator[World]:
-    async with contextlib.AsyncExitStack() as opened:
-
-        def client(service: str, token: str | None = None) -> httpx.AsyncClient:
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            made = httpx.AsyncClient(base_url=services.url(service), headers=headers, timeout=30, trust_env=False)
-            opened.push_async_callback(made.aclose)
-            return made
-
-        flow = Flow(client, token)
-        ids = await _enrolled(flow)
-        ids |= await _contracted(flow)
-        ids |= await _treated(flow, ids)
-        ids |= await _reconciled(flow, books)
-        ids |= await _subscribed(flow)
-        yield World(flow, ids)
-
-
-async def _enrolled(flow: Flow) -> dict[str, str]:
-    person = await flow.person()
-    officer = flow.acting("enrollment", "officer", HUAIYANG)
-    (span,) = done(await officer.get(f"/v1/persons/{person.person_id}/insurance-spans"))["items"]
-    filing = {
-        "person_id": person.person_id,
-        "kind": "referral",
-        "care_region": "411300",
-        "valid_from": days_ago(1),
-        "papers": PAPERS["referral"],
-    }
-    made = done(await officer.post("/v1/filings", json=filing))
-    return {"person_id": person.person_id, "span_id": span["span_id"], "filing_id": made["filing_id"]}
-
-
-async def _contracted(flow: Flow) -> dict[str, str]:
-    code = await flow.facility()
-    reader = flow.acting("designation", "reviewer", HUAIYANG)
-    (agreement,) = done(await reader.get(f"/v1/facilities/{code}/agreements"))["items"]
-    inbox = flow.acting("notification", "facility", code)
-
-    async def message() -> str | None:
-        items = done(await inbox.get("/v1/inbox"))["items"]
-        return items[0]["message_id"] if items else None
-
-    return {"code": code, "agreement_id": agreement["agreement_id"], "message_id": await eventually(message)}
-
-
-async def _treated(flow: Flow, ids: dict[str, str]) -> dict[str, str]:
-    window = flow.acting("claims", "facility", ids["code"])
-
-    async def admitted() -> str | None:
-        answer = await window.post("/v1/visits", json=admission(ids["person_id"]))
-        return done(answer)["visit_id"] if answer.is_success else None
-
-    visit_id = await eventually(admitted)
-    settled = done(await window.post("/v1/settlements", json=one_call(ids["person_id"]), headers=key()))
-    await flow.booked(ids["code"], settled["settlement_id"])
-    return {"visit_id": visit_id, "settlement_id": settled["settlement_id"], "party": ids["code"]}
-
-
-async def _reconciled(flow: Flow, books: Books) -> dict[str, str]:
-    """A past month up to the proposal of its first payment."""
-    hospital = Hospital()
-    bill = hospital.bill()
-    await books.hear(hospital.changed(), bill)
-    facility = flow.acting("settlement", "facility", hospital.code)
-    statement = {"period": hospital.month, "totals": totals_of([bill])}
-    submitted = done(await facility.post("/v1/statements", json=statement, headers=key()))
-    (case,) = done(await facility.get("/v1/cases", params={"period": hospital.month}))["items"]
-    for role, party in (("facility", hospital.code), *(("finance", agency) for agency in case["chain"])):
-        confirmation = {"numbers_hash": case["numbers_hash"]}
-        path = f"/v1/cases/{case['case_id']}/confirmations"
-        done(await flow.acting("settlement", role, party).post(path, json=confirmation))
-    payer = flow.acting("settlement", "finance", case["chain"][-1])
-    payment = done(await payer.post("/v1/payments", json={"case_id": case["case_id"]}, headers=key()))
-    return {
-        "statement_id": submitted["statement_id"],
-        "case_id": case["case_id"],
-        "payment_id": payment["payment_id"],
-        "hospital": hospital.code,
-        "month": hospital.month,
-    }
-
-
-async def _subscribed(flow: Flow) -> dict[str, str]:
-    subscription = {"url": "http://127.0.0.1:9/hook", "event_types": ["sifang.settlement.Remitted.v1"]}
-    officer = flow.acting("notification", "officer", HUAIYANG)
-    made = done(await officer.post("/v1/subscriptions", json=subscription))
-    return {"subscription_id": made["subscription_id"]}
 
 
 def test_every_address_with_an_id_is_guarded_or_public() -> None:

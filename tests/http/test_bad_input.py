@@ -413,15 +413,7 @@ async def test_idempotency_keys(window: Window, bad: str) -> None:
     refused(answer, 400, "idempotency.key-missing")
 
 
-# Fragments of other languages are words where words are allowed
-
-
-FRAGMENTS = [
-    "'; DROP TABLE claims.visit; --",
-    "{{7*7}} ${jndi:ldap://x} {0.__class__}",
-    "<script>alert(1)</script>",
-    "%s %n \\0",
-]
+# Words
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ INSURANCE = (errors.PERIOD_REVERSED, errors.REGION_UNKNOWN, errors.CODE_UNKNOWN,
     view=EnrolledView,
     refusals=(errors.IDENTITY_NUMBER_INVALID, errors.PERSON_DIFFERS, *INSURANCE),
     tags=["persons"],
+    repeatable=True,
 )
 async def enroll_person(call: OfficerCall, body: PersonBody) -> Response:
     """Enrol a person (参保登记), insured from the start or not; the same again is answered 200 with the same person."""
@@ -77,7 +78,7 @@ async def change_person(call: OfficerCall, person_id: Id, body: PersonChange) ->
     view=LookupView,
     refusals=(errors.PERSON_UNKNOWN, errors.IDENTITY_NUMBER_INVALID, errors.REGION_UNKNOWN),
     tags=["look-up"],
-    interface="1101",
+    interface="1101 2001",
 )
 async def look_up(call: LookupCall, body: LookupBody) -> Response:
     """Who is insured for what on a day, and where care may be sought (人员信息获取)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -11,9 +11,6 @@ from services.enrollment.rules.filings import Act, Application, Kind, due
 from services.enrollment.use_cases.filings import FilingFile
 from shared.http.types import Body, Code, Day, Id, RegionCode, Text, View
 from shared.workdays import WorkCalendar
-
-FilingKind = Literal["retired_settled", "long_term_resident", "posted_worker", "referral"]
-"""安置退休, 长期居住, 常驻异地工作, 转诊."""
 
 _ASKED: dict[str, JsonValue] = {
     "person_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q",
@@ -31,7 +28,7 @@ class FilingBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [_ASKED]})
 
     person_id: Id
-    kind: FilingKind
+    kind: Kind
     care_region: RegionCode
     """就医地: care may be sought there and in the regions below."""
     valid_from: Day
@@ -44,7 +41,7 @@ class FilingBody(Body):
         """What the body asks for."""
         return Application(
             person_id=self.person_id,
-            kind=Kind(self.kind),
+            kind=self.kind,
             care_region=self.care_region,
             valid_from=self.valid_from,
             valid_to=self.valid_to,

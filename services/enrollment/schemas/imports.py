@@ -96,7 +96,7 @@ class ImportView(View):
     unchanged: int
     refused: int
     refusals: list[RefusedLineView]
-    """What speaks against the first 1,000 refused lines."""
+    """What speaks against refused lines, 1,000 of them at most (`SIFANG_ENROLLMENT_IMPORT_REFUSALS_MAX`)."""
 
     @classmethod
     def of(cls, report: ImportReport, language: str) -> ImportView:

@@ -61,7 +61,7 @@ class ImportReport:
     unchanged: int = 0
     refused: int = 0
     refusals: list[RefusedLine] = field(default_factory=list)
-    """The first refused lines, up to `refusals_max`."""
+    """Refused lines, `refusals_max` of them at most."""
 
     @property
     def rows(self) -> int:

@@ -59,8 +59,7 @@ async def enroll(
         wrong += rules.check_insurance(insurance, parts.codes, parts.regions, "/insurance")
     if wrong:
         raise Refused(*wrong)
-    if insurance is not None:
-        check_area(parts.regions, principal, insurance.region)
+    check_area(parts.regions, principal, principal.party if insurance is None else insurance.region)
     identity_hash = parts.identity_hash(data.certificate_type, data.identity_number)
     sealed = parts.seal_person(new_id(), data, principal.party)
     async with parts.database.transaction() as tx:

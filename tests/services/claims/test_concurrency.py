@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from deploy.local.cluster import Cluster
-from tests.conftest import MakeToken
+from tests.conftest import TLS, MakeToken
 from tests.services.claims.fixtures import MakeHis
 from tests.services.claims.seeds import Json, Owner, admission, discharge, fee_line, key, one_call, reversal
 
@@ -32,7 +32,7 @@ async def windows(
     headers = {"Authorization": f"Bearer {token('facility', await owner.facility(level='1'))}"}
     limits = httpx.Limits(max_connections=30)
     opened = [
-        httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=60, trust_env=False)
+        httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=60, trust_env=False, verify=TLS)
         for url in (services.url("claims"), second_claims)
     ]
     yield opened

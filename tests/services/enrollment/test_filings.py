@@ -174,6 +174,12 @@ async def test_everything_missing_is_named_at_once(enrol: Enrol, caller: Caller)
     ]
 
 
+async def test_an_unknown_kind_is_refused(officer: httpx.AsyncClient) -> None:
+    answer = await officer.post("/v1/filings", json={"kind": "holiday", "papers": []})
+    wrong = [error["pointer"] for error in answer.json()["errors"] if error["code"] == "request.field-invalid"]
+    assert (answer.status_code, wrong) == (422, ["/kind"])
+
+
 async def test_two_alike_do_not_hold_on_one_day(enrol: Enrol, officer: httpx.AsyncClient) -> None:
     person_id = (await enrol())["person_id"]
     answers = await asyncio.gather(*(file(officer, person_id) for _ in range(10)))

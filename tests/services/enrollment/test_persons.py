@@ -209,6 +209,11 @@ async def test_a_person_without_insurance_is_kept_by_who_enrolled_them(enrol: En
     assert (await caller("officer", NEIGHBOUR).get(address)).status_code == 403
 
 
+async def test_whoever_is_no_agency_enrols_nobody(caller: Caller) -> None:
+    answer = await caller("officer", "nowhere").post("/v1/persons", json=person(insurance=None))
+    assert (answer.status_code, codes(answer)) == (403, ["auth.not-your-area"])
+
+
 async def test_an_unknown_person(officer: httpx.AsyncClient) -> None:
     unknown = "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q"
     answers = [

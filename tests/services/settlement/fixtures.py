@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import asyncpg
 import httpx
@@ -36,6 +36,13 @@ class Caller:
 
     def _headers(self, key: str | None) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}", **({"Idempotency-Key": key} if key else {})}
+
+
+if TYPE_CHECKING:
+    Owner: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    """The database as its owner sees it."""
+else:
+    Owner = asyncpg.Connection
 
 
 class ActAs(Protocol):
@@ -93,7 +100,7 @@ def heard(services: Cluster, settings: Settings, books: Books) -> Heard:
 
 
 @pytest.fixture(scope="session")
-async def owner(settings: Settings) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def owner(settings: Settings) -> AsyncIterator[Owner]:
     """The database as its owner sees it: not even the owner's statements pass the guards."""
     connection = await asyncpg.connect(settings.database_url, server_settings={"search_path": "settlement"})
     yield connection

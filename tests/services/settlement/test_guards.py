@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
 import pytest
 
 from shared.events import new_id
+from tests.services.settlement.fixtures import Owner
 from tests.services.settlement.world import CHAIN, HUAIYANG, ZHOUKOU, Books, Hospital
-
-if TYPE_CHECKING:
-    Owner: TypeAlias = asyncpg.Connection[asyncpg.Record]
-else:
-    Owner = asyncpg.Connection
 
 
 @pytest.fixture(autouse=True)

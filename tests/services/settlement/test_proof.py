@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-import asyncpg
 import pytest
 
 from services.settlement.store import books as store
 from services.settlement.store.books import BillProof, CaseProof, LedgerProof, ReversalPair
 from services.settlement.use_cases.proof import Proof
 from shared.database import Connection
+from tests.services.settlement.fixtures import Owner
 from tests.services.settlement.world import HUAIYANG, Books, Hospital
-
-if TYPE_CHECKING:
-    Owner: TypeAlias = asyncpg.Connection[asyncpg.Record]
-else:
-    Owner = asyncpg.Connection
 
 HOLDING = Proof(
     ledger=LedgerProof(9, 0, 3, 700, 700, 0, 0),

@@ -13,11 +13,12 @@ import pytest
 from services.settlement.config import SettlementSettings
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import rematch_reopened
+from services.settlement.use_cases.statements import rematch
 from shared.events import new_id
 from shared.events.claims import DischargeSettled, SettlementReversed
 from shared.events.settlement import DifferenceFound, StatementSubmitted
 from shared.workdays import WorkCalendar, month_of, shanghai_day
-from tests.services.settlement.fixtures import ActAs, Caller, Heard
+from tests.services.settlement.fixtures import ActAs, Caller, Heard, Owner
 from tests.services.settlement.world import (
     HUAIYANG,
     REGIONS,
@@ -364,6 +365,44 @@ async def test_bills_arriving_during_matches_are_never_missed(books: Books, hosp
 
     (row,) = await books.rows("SELECT state, bill_count FROM settlement_case WHERE facility_code = $1", hospital.code)
     assert tuple(row) == ("matched", 30)
+
+
+async def waits(owner: Owner, at_query: str) -> None:
+    """Until a connection of settlement waits for a lock with such a query."""
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE usename = 'sifang_settlement' AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'
+    """
+    for _ in range(250):
+        if await owner.fetchval(waiting, at_query):
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"nobody waits with {at_query}")
+
+
+async def test_bill_that_waited_for_a_match_reopens_it(
+    books: Books, hospital: Hospital, his: Caller, owner: Owner
+) -> None:
+    """A match is in its middle when a bill comes: the bill must see what the match came to, not what was before."""
+    first, late, unstated = (hospital.bill() for _ in range(3))
+    await books.hear(first)
+    statement = await submit(his, hospital, [first, late])
+    month_held = owner.transaction()
+    await month_held.start()
+    await owner.execute("SELECT FROM facility_month WHERE facility_code = $1 FOR SHARE", hospital.code)
+    await books.hear(late)
+    async with books.database.transaction() as case_held:
+        await case_held.execute("SELECT FROM settlement_case WHERE facility_code = $1 FOR UPDATE", hospital.code)
+        matching = asyncio.create_task(rematch(rematching(books), statement["statement_id"], datetime.now(UTC)))
+        await month_held.rollback()
+        await waits(owner, "numbers_hash")
+        booking = asyncio.create_task(books.hear(unstated))
+        await waits(owner, "FOR SHARE")
+    await asyncio.gather(matching, booking)
+
+    await rematch_reopened(rematching(books), lambda: datetime.now(UTC))
+    seen = (await his.get(f"/v1/statements/{statement['statement_id']}")).json()
+    assert (seen["state"], await states(books, hospital)) == ("details_wanted", {"submitted"})
 
 
 @pytest.mark.parametrize(

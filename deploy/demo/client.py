@@ -73,9 +73,9 @@ class Reply:
 class Caller:
     """One party's system or person, with its token."""
 
-    def __init__(self, line: Line, token: str, party: str) -> None:
+    def __init__(self, services: Services, token: str, party: str) -> None:
         self.party = party
-        self._line, self._token = line, token
+        self._services, self._token = services, token
 
     async def get(self, service: str, path: str, *, trace: Trace | None = None, **query: Any) -> Any:
         """What is at an address. Raises UnexpectedAnswer."""
@@ -117,18 +117,23 @@ class Caller:
         headers = {"Authorization": f"Bearer {self._token}", "traceparent": trace.header if trace else unrecorded()}
         if key is not None:
             headers["Idempotency-Key"] = key
-        content = {"content": body, "headers": {**headers, "Content-Type": "text/csv"}}
-        if not isinstance(body, str):
-            content = {"json": body, "headers": headers} if body is not None else {"headers": headers}
         repeatable = method == "GET" or key is not None
-        reply = await self._line.send(method, service, path, repeatable, params=query or None, **content)
+        request = {"params": query or None, **_content(body, headers)}
+        reply = await self._services.send(method, service, path, repeatable, **request)
         if reply.status >= 400 and not refusable:
             raise UnexpectedAnswer(f"{method} {service} {path}: {reply.status} {', '.join(reply.codes)}")
         return reply
 
 
-class Line:
-    """The connections to the five services, and the tokens of all who call over them."""
+def _content(body: object, headers: dict[str, str]) -> dict[str, Any]:
+    """A body with its headers: text is CSV, anything else JSON."""
+    if isinstance(body, str):
+        return {"content": body.encode(), "headers": {**headers, "Content-Type": "text/csv; charset=utf-8"}}
+    return {"headers": headers} if body is None else {"json": body, "headers": headers}
+
+
+class Services:
+    """The connections to the five services, and the tokens of all who call them."""
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self._settings, self._http = settings, http
@@ -137,8 +142,8 @@ class Line:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, settings: Settings) -> AsyncIterator[Line]:
-        """A line that is closed at the end."""
+    async def opened(cls, settings: Settings) -> AsyncIterator[Services]:
+        """Connections that are closed at the end."""
         # A connection is given up before the server, after five idle seconds, would close it under our hands.
         limits = httpx.Limits(max_connections=2 * AT_ONCE, keepalive_expiry=3)
         async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:

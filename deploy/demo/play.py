@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.demo.chapters import month, one_bill, payments, proof, setting, statements
 from deploy.demo.checks import Checks
-from deploy.demo.client import Line, UnexpectedAnswer
+from deploy.demo.client import Services, UnexpectedAnswer
 from deploy.demo.clock import PlayClock
 from deploy.demo.generator import PERIOD, World
 from deploy.demo.scene import CannotPlay, Scene
@@ -44,15 +44,15 @@ async def play(seed: int, people: int, bills: int, environment: Mapping[str, str
         f"{len(world.bills):,} bills of {world.period}; everybody in it is invented"
     )
     checks = Checks(stage)
-    async with Line.opened(settings) as line:
+    async with Services.opened(settings) as services:
         scene = Scene(
             world=world,
             regions=regions,
-            line=line,
+            services=services,
             clock=PlayClock(settings.clock_file),
             stage=stage,
             checks=checks,
-            traces=TraceStore.of(environment, line),
+            traces=TraceStore.of(environment, services),
             sms_file=_sms_file(environment),
         )
         try:

@@ -1,4 +1,4 @@
-"""What all chapters of the play share: the world, the line to the services, the clock, the stage, and what happened."""
+"""What all chapters of the play share: the world, the services, the clock, the stage, and what happened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.checks import Checks
-from deploy.demo.client import Caller, Line, until
+from deploy.demo.client import Caller, Services, until
 from deploy.demo.clock import PlayClock
 from deploy.demo.generator import Bill, World
 from deploy.demo.stage import Stage
@@ -59,7 +59,7 @@ class Scene:
 
     world: World
     regions: RegionTree
-    line: Line
+    services: Services
     clock: PlayClock
     stage: Stage
     checks: Checks
@@ -85,12 +85,12 @@ class Scene:
 
     def facility(self, code: str) -> Caller:
         """A facility's HIS."""
-        return self.line.facility(code)
+        return self.services.facility(code)
 
     @property
     def nation(self) -> Caller:
         """Finance of the nation's agency, which sees every case."""
-        return self.line.finance(next(region.code for region in self.regions if region.parent is None))
+        return self.services.finance(next(region.code for region in self.regions if region.parent is None))
 
     async def move_to(self, day: date, at: time = MORNING) -> None:
         """Let time pass."""
@@ -99,7 +99,7 @@ class Scene:
 
     async def counted(self, service: str, metric: str, label: str = "") -> int:
         """A counter of a service, summed over all labels that contain `label`."""
-        text = await self.line.metrics(service)
+        text = await self.services.metrics(service)
         pattern = rf"^{metric}_total\{{[^}}]*{re.escape(label)}[^}}]*\}} (\S+)$"
         return sum(int(float(count)) for count in re.findall(pattern, text, re.MULTILINE))
 

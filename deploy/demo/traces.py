@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from deploy.demo.client import Line, Trace
+from deploy.demo.client import Services, Trace
 
 _HIS = "his"
 """What the calling system is called in the traces."""
@@ -26,17 +26,17 @@ class Span:
 class TraceStore:
     """Zipkin at an address."""
 
-    def __init__(self, base: str, line: Line) -> None:
-        self._base, self._line = base.rstrip("/"), line
+    def __init__(self, base: str, services: Services) -> None:
+        self._base, self._services = base.rstrip("/"), services
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], line: Line) -> TraceStore | None:
+    def of(cls, environment: Mapping[str, str], services: Services) -> TraceStore | None:
         """The one `SIFANG_TRACE_UI` names, else the one the services send their spans to; None when there is none."""
         named = environment.get("SIFANG_TRACE_UI") or environment.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT")
         if not named:
             return None
         address = urlsplit(named)
-        return cls(f"{address.scheme}://{address.netloc}", line)
+        return cls(f"{address.scheme}://{address.netloc}", services)
 
     def link(self, trace: Trace) -> str:
         """The page that shows a trace."""
@@ -44,7 +44,7 @@ class TraceStore:
 
     async def spans(self, trace: Trace) -> list[Span]:
         """What the store holds of a trace by now."""
-        answer = await self._line.fetch(f"{self._base}/api/v2/trace/{trace.trace_id}")
+        answer = await self._services.fetch(f"{self._base}/api/v2/trace/{trace.trace_id}")
         if answer.status_code == 404:
             return []
         return [
@@ -63,4 +63,4 @@ class TraceStore:
             "duration": round((time.time() - began_s) * 1e6),
             "localEndpoint": {"serviceName": _HIS},
         }
-        await self._line.store_spans(f"{self._base}/api/v2/spans", [own])
+        await self._services.store_spans(f"{self._base}/api/v2/spans", [own])

@@ -24,14 +24,16 @@ BEGIN;
 INSERT INTO visit VALUES ('b:client_id-:id', 'H41160300001', 'v:client_id-:id', 'p:p', 'outpatient', '11', '390', false,
   '2026-11-02T09:00:00+08:00', '2026-11-02T10:00:00+08:00', 'settled');
 INSERT INTO fee_line VALUES {lines};
-INSERT INTO year_counter VALUES ('p:p', 2026, '390', 'outpatient', 5000, 0, 1) ON CONFLICT (person_id, year, insutype, benefit)
-  DO UPDATE SET bills = year_counter.bills + 1;
-INSERT INTO settlement VALUES ('b:client_id-:id', 'b:client_id-:id', 'p:p', 'H41160300001', 's:client_id-:id', NULL, NULL,
-  'outpatient', '411603', '411628', '390', '15', '11', '11', '6', '2026-11-02', '2026-11-02', now(), 2026, 'outpatient',
+INSERT INTO year_counter VALUES ('p:p', 2026, '390', 'outpatient', 5000, 0, 1)
+  ON CONFLICT (person_id, year, insutype, benefit) DO UPDATE SET bills = year_counter.bills + 1;
+INSERT INTO settlement VALUES ('b:client_id-:id', 'b:client_id-:id', 'p:p', 'H41160300001', 's:client_id-:id', NULL,
+  NULL, 'outpatient', '411603', '411628', '390', '15', '11', '11', '6', '2026-11-02', '2026-11-02', now(), 2026,
+  'outpatient',
   'zhoukou-residents-2026', '390100', 0.3, 20000, 3810, 16190, 0, 16190, 0, 6000, 700, 13300, 600, 8890, 0, NULL);
 INSERT INTO outbox (event_id, type, key, data, occurred_at, traceparent) VALUES ('b:client_id-:id',
   'sifang.claims.DischargeSettled.v1', 'b:client_id-:id', '{data}', now(), NULL);
-INSERT INTO idempotency VALUES ('H41160300001', 'k:client_id-:id', decode(repeat('ab', 32), 'hex'), 201, '{data}', now());
+INSERT INTO idempotency VALUES ('H41160300001', 'k:client_id-:id', decode(repeat('ab', 32), 'hex'), 201, '{data}',
+  now());
 END;
 """
 

@@ -128,23 +128,27 @@ def wrong_reversal(original: Any, reversal: Any) -> list[str]:
 
 async def play(scene: Scene, days: Sequence[date]) -> None:
     """The bills of each day, then its reversals; all are in the books before the month is over."""
-    world, stage = scene.world, scene.stage
-    stage.chapter("2 · 一个月 A month")
+    scene.stage.chapter("2 · 一个月 A month")
     month = Month(scene)
     started = time.monotonic()
     for day in days:
         await scene.move_to(day, EVENING)
-        bills, reversals = list(world.settled_on(day)), list(world.reversed_on(day))
-        with stage.progress(f"{day} 结算 bills", len(bills)) as advance:
-
-            async def settle(bill: Bill, advance: Any = advance) -> None:
-                await month.settle(bill)
-                advance()
-
-            await each(bills, settle)
-        await each(reversals, month.reverse)
-    stage.say(f"{len(scene.accepted):,} settlements and reversals in {time.monotonic() - started:.0f} s")
+        await _play_day(scene, month, day)
+    seconds = time.monotonic() - started
+    scene.stage.say(f"{len(scene.accepted):,} settlements and reversals in {seconds:.0f} s")
     await _conclude(scene, month)
+
+
+async def _play_day(scene: Scene, month: Month, day: date) -> None:
+    bills = list(scene.world.settled_on(day))
+    with scene.stage.progress(f"{day} 结算 bills", len(bills)) as advance:
+
+        async def settle(bill: Bill) -> None:
+            await month.settle(bill)
+            advance()
+
+        await each(bills, settle)
+    await each(scene.world.reversed_on(day), month.reverse)
 
 
 async def _conclude(scene: Scene, month: Month) -> None:
@@ -159,7 +163,7 @@ async def _conclude(scene: Scene, month: Month) -> None:
     checks.equal("bills that must be refused are refused 应拒则拒", month.refused, due_refused)
     checks.equal("reversals accepted 撤销", reversals, len(reversed_))
     checks.equal("settlements and reversals accepted 受理笔数", len(scene.accepted), expected)
-    operator = scene.line.operator()
+    operator = scene.services.operator()
 
     async def all_booked() -> bool:
         return bool((await operator.get("settlement", "/v1/proof"))["bills"] >= len(scene.accepted))

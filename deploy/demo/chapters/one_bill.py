@@ -77,7 +77,7 @@ async def _file(scene: Scene, his: Caller, person_id: str, trace: Trace) -> None
     heard = "sifang.enrollment.FilingApproved.v1"
     before = await scene.handled("claims", heard)
     filing = await his.post("enrollment", "/v1/filings", story.filing.body(person_id), trace=trace)
-    officer = scene.line.officer(story.person.region)
+    officer = scene.services.officer(story.person.region)
     path = f"/v1/filings/{filing['filing_id']}/approval"
     approved = await officer.post("enrollment", path, trace=trace)
     acts = " → ".join(f"{act['step']} by {act['actor']}" for act in approved["acts"])
@@ -164,7 +164,7 @@ def _rounded(amount_fen: Decimal) -> int:
 async def _show_views(scene: Scene, settled: Accepted) -> None:
     """The facility, the care agency, the clearing agency, the home agency: each sees the bill in its own book."""
     chain = scene.regions.chain(settled.view["care_region"], settled.view["home_region"])
-    callers = [scene.facility(settled.facility_code), *map(scene.line.finance, chain)]
+    callers = [scene.facility(settled.facility_code), *map(scene.services.finance, chain)]
     path = f"/v1/bills/{settled.settlement_id}"
     await until("the bill is booked", lambda: _answers(callers[0], path))
     rows, sums = [], []

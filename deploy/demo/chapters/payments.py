@@ -46,7 +46,7 @@ class Paying:
         scene = self._scene
         await each([facility.code for facility in scene.world.facilities], self._confirm_by_facility)
         case_id = await self._story_case_id()
-        stale = await scene.line.finance(scene.world.story.facility.region).ask(
+        stale = await scene.services.finance(scene.world.story.facility.region).ask(
             "POST",
             "settlement",
             f"/v1/cases/{case_id}/confirmations",
@@ -65,7 +65,7 @@ class Paying:
         await self._confirm(self._scene.facility(code))
 
     async def _confirm_by_agency(self, region: str) -> None:
-        await self._confirm(self._scene.line.finance(region))
+        await self._confirm(self._scene.services.finance(region))
 
     async def _confirm(self, caller: Caller) -> None:
         """Confirm every case a party is in, by the numbers it sees."""
@@ -84,7 +84,7 @@ class Paying:
     async def confirm_by_agencies(self) -> None:
         """The agencies take their time until they are reminded, then confirm."""
         scene = self._scene
-        late = scene.line.finance(scene.world.story.person.region)
+        late = scene.services.finance(scene.world.story.person.region)
         due = await late.pages("settlement", "/v1/due")
         await self._reminded(late, due, "ReconciliationDue", "对账提醒")
         await each(self._agencies, self._confirm_by_agency)
@@ -130,7 +130,7 @@ class Paying:
     async def pay_all_but(self, late: str) -> None:
         """Money goes hop by hop: who has received pays on; one home agency forgets."""
         scene = self._scene
-        care = scene.line.finance(scene.world.story.facility.region)
+        care = scene.services.finance(scene.world.story.facility.region)
         early = await care.ask(
             "POST",
             "settlement",
@@ -161,7 +161,7 @@ class Paying:
 
     async def _pay(self, agency: str) -> int:
         """Propose all due hops of an agency by one person, approve them by another; how many."""
-        cashier, chief = (self._scene.line.finance(agency, person) for person in ("cashier", "chief"))
+        cashier, chief = (self._scene.services.finance(agency, person) for person in ("cashier", "chief"))
         dues = await cashier.pages("settlement", "/v1/due")
         case_ids = [due["case_id"] for due in dues if due["kind"] != "reconciliation"]
         for start in range(0, len(case_ids), _BATCH):
@@ -185,7 +185,7 @@ class Paying:
     async def pay_late(self, late: str) -> None:
         """The forgetful agency is reminded and pays; the story's own payment needs two people."""
         scene = self._scene
-        cashier, chief = (scene.line.finance(late, person) for person in ("cashier", "chief"))
+        cashier, chief = (scene.services.finance(late, person) for person in ("cashier", "chief"))
         due = [d for d in await cashier.pages("settlement", "/v1/due") if d["kind"] == "remittance"]
         await self._reminded(cashier, due, "RemittanceDue", "上解提醒")
         body = {"case_id": await self._story_case_id()}

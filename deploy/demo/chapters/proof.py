@@ -62,8 +62,11 @@ async def _check_bills(scene: Scene) -> None:
     answered = Counter(
         (a.settlement_id, a.view["total_fen"], a.view["fund_fen"], a.view["account_fen"]) for a in scene.accepted
     )
-    differing = [f"{key[0]}: {in_books[key]} times" for key in in_books.keys() | answered.keys() if in_books[key] != 1]
-    differing += [f"{key[0]} is not as answered" for key in in_books.keys() ^ answered.keys()]
+    differing = [
+        f"{key[0]}: answered {answered[key]} times, booked {in_books[key]} times"
+        for key in in_books.keys() | answered.keys()
+        if (answered[key], in_books[key]) != (1, 1)
+    ]
     checks = scene.checks
     checks.none(f"each of {len(scene.accepted):,} accepted bills is in the books exactly once 一单一账", differing)
     numbers = {b["facility_settlement_no"] for b in booked}
@@ -117,7 +120,7 @@ async def _check_parties(scene: Scene) -> None:
 
 async def _check_proof(scene: Scene) -> None:
     """The database's own sums against those of the answers."""
-    proof = await scene.line.operator().get("settlement", "/v1/proof")
+    proof = await scene.services.operator().get("settlement", "/v1/proof")
     checks, accepted = scene.checks, scene.accepted
     sums = {name: sum(a.view[name] for a in accepted) for name in ("total_fen", "fund_fen", "account_fen")}
     rows = [
@@ -140,7 +143,7 @@ async def _check_proof(scene: Scene) -> None:
 
 async def _check_messages(scene: Scene) -> None:
     """Nothing was given up on: no message failed, no event was set aside, and each bill was told of once."""
-    operator = scene.line.operator()
+    operator = scene.services.operator()
 
     async def none_pending() -> bool:
         return not await operator.pages("notification", "/v1/messages", state="pending")

@@ -36,7 +36,7 @@ def opening(scene: Scene) -> date:
 async def _check_fresh(scene: Scene) -> None:
     """Raises CannotPlay where the play was before: the clock does not go back."""
     facility = scene.world.facilities[0]
-    reader = scene.line.officer(facility.region)
+    reader = scene.services.officer(facility.region)
     known = await reader.ask("GET", "designation", f"/v1/facilities/{facility.code}", refusable=True)
     if known.status != 404:
         raise CannotPlay("this cluster has seen the play, or cannot tell: `make demo` starts a fresh one")
@@ -44,7 +44,7 @@ async def _check_fresh(scene: Scene) -> None:
 
 async def _contract(scene: Scene, facility: Facility) -> None:
     """Register a facility; an officer drafts its agreement, and a reviewer signs it."""
-    officer, reviewer = scene.line.officer(facility.region), scene.line.reviewer(facility.region)
+    officer, reviewer = scene.services.officer(facility.region), scene.services.reviewer(facility.region)
     await officer.post("designation", "/v1/facilities", facility.body())
     drafted = await officer.post("designation", "/v1/agreements", facility.agreement_body(opening(scene).year))
     await reviewer.post("designation", f"/v1/agreements/{drafted['agreement_id']}/signature")
@@ -58,7 +58,7 @@ async def _import(scene: Scene) -> None:
     rows: list[tuple[str, ...]] = []
     refused: list[str] = []
     for city, people in by_city.items():
-        officer = scene.line.officer(city)
+        officer = scene.services.officer(city)
         reply = await officer.ask("POST", "enrollment", "/v1/imports", body=persons_csv(people))
         rows.append((scene.name(city), f"{len(people):,}", f"{reply.body['enrolled']:,}", f"{reply.ms / 1000:.2f}"))
     scene.stage.table(
@@ -69,7 +69,7 @@ async def _import(scene: Scene) -> None:
 
 async def _file(scene: Scene, filing: Filing) -> None:
     """The home agency registers a filing at the counter; it holds at once."""
-    officer = scene.line.officer(filing.person.region)
+    officer = scene.services.officer(filing.person.region)
     body = {"identity_number": filing.person.identity_number, "on": opening(scene).isoformat()}
     person = await officer.post("enrollment", "/v1/lookups", body)
     await officer.post("enrollment", "/v1/filings", filing.body(person["person_id"]))

@@ -142,8 +142,8 @@ class Statements:
     async def let_books_stand(self, facility_code: str) -> None:
         """An officer of the care agency proposes that the books stand; a reviewer, another person, agrees."""
         statement = self.views[facility_code]
-        officer = self._scene.line.officer(statement["care_region"])
-        reviewer = self._scene.line.reviewer(statement["care_region"])
+        officer = self._scene.services.officer(statement["care_region"])
+        reviewer = self._scene.services.reviewer(statement["care_region"])
         path = f"/v1/statements/{statement['statement_id']}/resolution"
         reason = "机构确认该笔为误录，以账面为准"
         await officer.post("settlement", path, {"reason": reason})

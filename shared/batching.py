@@ -105,7 +105,10 @@ class Batcher(Generic[C, R]):
 
     async def _attempt(self, batch: list[_Waiting[C, R]]) -> Sequence[R | Exception]:
         try:
-            return await self._work([w.command for w in batch])
+            results = await self._work([w.command for w in batch])
+            if len(results) == len(batch):
+                return results
+            raise RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} commands")
         except (Unavailable, Refused) as expected:
             if len(batch) == 1 or isinstance(expected, Unavailable):
                 return [expected] * len(batch)

@@ -36,12 +36,12 @@ async def _booked(connection: asyncpg.Connection[asyncpg.Record]) -> int:
 
 async def _quiet(connection: asyncpg.Connection[asyncpg.Record]) -> int:
     """The bills in the books once every settlement is there. Raises TimeoutError after a minute."""
-    async with asyncio.timeout(60):
-        while (booked := await _booked(connection)) < await connection.fetchval(
-            "SELECT count(*) FROM claims.settlement"
-        ):
-            await asyncio.sleep(0.2)
-    return booked
+    settled = await connection.fetchval("SELECT count(*) FROM claims.settlement")
+    for _ in range(300):
+        if await _booked(connection) >= settled:
+            return int(settled)
+        await asyncio.sleep(0.2)
+    raise TimeoutError("the books did not catch up within a minute")
 
 
 async def _stream(connection: asyncpg.Connection[asyncpg.Record], world: World, before: int, count: int) -> Figures:

@@ -16,7 +16,10 @@ from tests.bench.world import LINES
 
 TABLES = ("visit", "fee_line", "settlement", "year_counter", "outbox", "idempotency")
 
-_LINE = "('b:client_id-:id', '{n}', 'XN05BAD148A0010101783{n:02d}', '0{c}', '2026-11-02T09:30:00+08:00', 2, 5.00, 1000, NULL)"
+_LINE = (
+    "('b:client_id-:id', '{n}', 'XN05BAD148A0010101783{n:02d}', '0{c}', '2026-11-02T09:30:00+08:00',"
+    " 2, 5.00, 1000, NULL)"
+)
 _SCRIPT = """
 \\set id random(1, 1000000000000)
 \\set p random(1, 20000)

@@ -102,6 +102,28 @@ async def test_an_outage_fails_the_batch_without_asking_each() -> None:
     assert calls == [["a", "b"]]
 
 
+async def test_work_that_forgets_a_result_leaves_nobody_waiting() -> None:
+    async def forgetful(commands: Sequence[str]) -> Sequence[str]:
+        return list(commands)[1:]
+
+    async with asyncio.timeout(5):
+        results = await gathered(Batcher("t", forgetful, first_letter), "a", "b")
+    assert [type(result) for result in results] == [RuntimeError] * 2
+
+
+async def test_two_workers_write_at_once_but_never_one_key() -> None:
+    recorder = Recorder()
+    batcher = Batcher("t", recorder.work, first_letter, workers=2)
+    tasks = [asyncio.create_task(batcher.submit("1a"))]
+    await asyncio.sleep(0.01)
+    tasks += [asyncio.create_task(batcher.submit(command)) for command in ("2a", "1b")]
+    await asyncio.sleep(0.01)
+    assert recorder.batches == [["1a"], ["1b"]], "the second worker takes what does not meet the first one's batch"
+    recorder.gate.set()
+    assert await asyncio.gather(*tasks) == ["1A", "2A", "1B"]
+    assert recorder.batches[2:] == [["2a"]]
+
+
 async def test_too_many_waiting_are_told_to_come_back() -> None:
     recorder = Recorder()
     batcher = Batcher("t", recorder.work, first_letter, queue_max=2)

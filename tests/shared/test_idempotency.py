@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 
 from shared.database import Connection, Database
+from shared.http import idempotency
 from shared.http.idempotency import KEY_UNKNOWN, Answer, RequestKey, look_up, once, request_hash
 from shared.refusals import Refused, declare
 
@@ -48,6 +50,16 @@ async def test_fifty_twins_at_once_act_once(database: Database) -> None:
     answers = await asyncio.gather(*(once(database, key("k1"), NOW, write) for _ in range(50)))
     assert {a.body for a in answers} == {'{"done": true}'}
     assert sum(not a.replayed for a in answers) == 1
+    assert await written(database) == 1
+
+
+async def test_the_guard_is_the_lock_without_it_twins_clash(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even then nothing happens twice, because the key is the table's; but the twins see an error, not the answer."""
+    monkeypatch.setattr(idempotency, "_LOCK", "SELECT $1::text[], $2::text[]")
+    results = await asyncio.gather(*(once(database, key("k1"), NOW, write) for _ in range(10)), return_exceptions=True)
+    assert any(isinstance(result, asyncpg.UniqueViolationError) for result in results)
     assert await written(database) == 1
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from shared import outbox
 from shared.clock import system_clock
 from shared.consumer import Consumer, Handlers, decode
 from shared.database import Connection, Database
@@ -124,6 +125,43 @@ async def test_two_relays_never_work_at_one_time(database: Database, producer: P
         await other.fetchval("SELECT pg_advisory_xact_lock(hashtext('sifang.relay.' || current_schema()))")
         assert await relay_of(database, producer, settings).relay_once() == 0
     assert await relay_of(database, producer, settings).relay_once() == 1
+
+
+@pytest.mark.parametrize("locked", [True, False])
+async def test_the_guard_is_the_lock_without_it_two_relays_send_twice(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, locked: bool
+) -> None:
+    """Both relays read the unsent rows before either has deleted one: the slow producer gives them the time."""
+    if not locked:
+        monkeypatch.setattr(outbox, "_LOCK", "SELECT true")
+    sent: list[str] = []
+
+    class SlowProducer(Producer):
+        async def send(self, messages: Sequence[Message]) -> None:
+            await asyncio.sleep(0.3)
+            sent.extend(dict(m.headers)["ce_id"].decode() for m in messages)
+
+    envelopes = [delivered("m", number) for number in range(20)]
+    async with database.transaction() as tx:
+        await announce(tx, envelopes)
+    relays = [relay_of(database, SlowProducer(settings, "slow"), settings) for _ in range(2)]
+    await asyncio.gather(*(relay.relay_once() for relay in relays))
+    assert sent == [e.id for e in envelopes] * (1 if locked else 2)
+
+
+async def test_what_the_broker_did_not_take_stays_and_goes_later_in_order(
+    database: Database, producer: Producer, settings: Settings
+) -> None:
+    message_id = new_id()
+    nowhere = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    async with database.transaction() as tx:
+        await announce(tx, [delivered(message_id, number) for number in range(5)])
+    with pytest.raises(Unavailable):
+        await relay_of(database, Producer(nowhere, "nowhere"), nowhere).relay_once()
+    async with reading(settings, topic_of("notification")) as by_key:
+        assert await relay_of(database, producer, settings).relay_once() == 5
+        await until(lambda: len(by_key(message_id)) == 5)
+        assert [MessageDelivered.model_validate_json(r.value).attempts for r in by_key(message_id)] == list(range(5))
 
 
 async def test_an_announcement_wakes_a_sleeping_relay(

@@ -5,9 +5,18 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic_core import core_schema
 
 from shared.money import MAX_FEN
 
@@ -24,6 +33,24 @@ def _printable(text: str) -> str:
     if text != text.strip():
         raise ValueError("leading or trailing blanks are not allowed")
     return text
+
+
+class _Written:
+    """Takes a day or moment only as it is written out: without it, "0" would be read as seconds since 1970.
+
+    A chain of the validator's own schemas, because a Python function for each of a bill's lines would cost more than
+    the rest of the line.
+    """
+
+    def __init__(self, pattern: str, form: str) -> None:
+        self._pattern, self._form = pattern, form
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        inner: Any = {**handler(source), "strict": False}
+        return core_schema.chain_schema([core_schema.str_schema(pattern=self._pattern), inner])
+
+    def __get_pydantic_json_schema__(self, _: Any, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "format": self._form}
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
@@ -46,14 +73,15 @@ Month = Annotated[str, Field(pattern=r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$")]
 Fen = Annotated[int, Field(strict=True, ge=-MAX_FEN, le=MAX_FEN)]
 """Whole fen, signed."""
 
-Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
-"""A calendar day in Asia/Shanghai, 1900 to 2199."""
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY), _Written(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "date")]
+"""A calendar day in Asia/Shanghai, 1900 to 2199, written YYYY-MM-DD."""
 
 Moment = Annotated[
     AwareDatetime,
     Field(ge=datetime.combine(FIRST_DAY, time(), UTC), le=datetime.combine(LAST_DAY, time(), UTC)),
+    _Written(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}", "date-time"),
 ]
-"""A moment with its time zone, 1900 to 2199."""
+"""A moment with its time zone, 1900 to 2199, written as RFC 3339 has it."""
 
 Quantity = Annotated[Decimal, Field(strict=False, max_digits=16, decimal_places=4)]
 """数量 n16,4; a JSON number or, safer, a string."""

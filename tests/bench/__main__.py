@@ -94,7 +94,7 @@ def _everything(folder: Path) -> Figures:
 async def _measure_all(cluster: Cluster) -> Figures:
     world = await _world(cluster)
     owner_url = cluster.environment["SIFANG_DATABASE_URL"]
-    token = TokenMaker(_settings(cluster)).make(role="officer", party="410000")
+    token = TokenMaker(_settings(cluster)).make(role="officer", party="100000")
     for name in SERVICES:
         if name != "claims":
             await asyncio.to_thread(cluster.stop_part, name)

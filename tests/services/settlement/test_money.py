@@ -23,7 +23,7 @@ from shared.events.settlement import (
     Remitted,
 )
 from shared.workdays import WorkCalendar, shanghai_day
-from tests.services.settlement.fixtures import ActAs, Caller, Heard
+from tests.services.settlement.fixtures import ActAs, Caller, Heard, Owner, waits
 from tests.services.settlement.test_statements import codes, submit
 from tests.services.settlement.world import CHAIN, HUAIYANG, REGIONS, XIANGCHENG, ZHOUKOU, Books, Hospital
 
@@ -434,12 +434,17 @@ async def test_reminders_go_out_once_at_each_distance(books: Books, month: Month
     assert [row["distance"] for row in recorded] == [-5, -1, 0, 2, 5]
 
 
-async def test_two_workers_remind_once(books: Books, month: Month, heard: Heard) -> None:
+async def test_two_workers_remind_once(books: Books, month: Month, owner: Owner, heard: Heard) -> None:
+    """Both have found the same dues when they come to record them."""
     (case,) = await month.cases()
     parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
     later = datetime.now(UTC) + timedelta(days=60)
 
-    await asyncio.gather(*(remind(parts, lambda: later) for _ in range(4)))
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE reminder IN SHARE MODE")
+        workers = [asyncio.create_task(remind(parts, lambda: later)) for _ in range(2)]
+        await waits(owner, "INSERT INTO reminder", connections=2)
+    await asyncio.gather(*workers)
 
     sent = await reminders(heard, case["case_id"])
     assert sorted(party for party, _ in sent) == sorted([month.hospital.code, *CHAIN])

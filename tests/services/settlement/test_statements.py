@@ -18,7 +18,7 @@ from shared.events import new_id
 from shared.events.claims import DischargeSettled, SettlementReversed
 from shared.events.settlement import DifferenceFound, StatementSubmitted
 from shared.workdays import WorkCalendar, month_of, shanghai_day
-from tests.services.settlement.fixtures import ActAs, Caller, Heard, Owner
+from tests.services.settlement.fixtures import ActAs, Caller, Heard, Owner, waits
 from tests.services.settlement.world import (
     HUAIYANG,
     REGIONS,
@@ -365,19 +365,6 @@ async def test_bills_arriving_during_matches_are_never_missed(books: Books, hosp
 
     (row,) = await books.rows("SELECT state, bill_count FROM settlement_case WHERE facility_code = $1", hospital.code)
     assert tuple(row) == ("matched", 30)
-
-
-async def waits(owner: Owner, at_query: str) -> None:
-    """Until a connection of settlement waits for a lock with such a query."""
-    waiting = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE usename = 'sifang_settlement' AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'
-    """
-    for _ in range(250):
-        if await owner.fetchval(waiting, at_query):
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"nobody waits with {at_query}")
 
 
 async def test_bill_that_waited_for_a_match_reopens_it(

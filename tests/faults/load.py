@@ -1,0 +1,123 @@
+"""Hospitals at work while things break: bills settled, refused and reversed, each call repeated until it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from tests.conftest import TLS
+from tests.services.claims.seeds import Json, fee_line, key, one_call, reversal
+
+PATIENCE_S = 45
+"""How long a hospital repeats a call before it gives up."""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """A call that was answered 201, with what it was answered."""
+
+    path: str
+    body: Json
+    headers: dict[str, str]
+    answer: bytes
+    settlement: Json
+
+
+@dataclass
+class Load:
+    """One facility's windows. What was acknowledged, refused, or answered as it never should be is kept."""
+
+    facility: str
+    people: Sequence[str]
+    token: str
+    urls: Callable[[], Sequence[str]]
+    """Where claims can be reached now."""
+    acknowledged: list[Acknowledged] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """The facility's own numbers of visits that were refused."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """Every answer by status, and every call that got none by its error."""
+    unexpected: list[str] = field(default_factory=list)
+    _random: random.Random = field(default_factory=lambda: random.Random(20261122))
+
+    async def run(self, seconds: float, windows: int = 8) -> None:
+        """Work for a while; calls under way are brought to their end."""
+        until = time.monotonic() + seconds
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with httpx.AsyncClient(headers=headers, timeout=20, trust_env=False, verify=TLS) as client:
+            await asyncio.gather(*(self._work(client, until) for _ in range(windows)))
+
+    async def _work(self, client: httpx.AsyncClient, until: float) -> None:
+        while time.monotonic() < until:
+            dice = self._random.random()
+            if dice < 0.1:
+                await self._be_refused(client)
+            elif dice < 0.2 and self.acknowledged:
+                await self._reverse(client)
+            else:
+                await self._settle(client)
+            await asyncio.sleep(0.01)
+
+    async def _settle(self, client: httpx.AsyncClient) -> None:
+        lines = [fee_line(str(n), price=f"{self._random.randint(1, 40_000) / 100:.2f}") for n in range(3)]
+        body = one_call(self._random.choice(self.people), *lines)
+        await self._insist(client, "/v1/settlements", body, key())
+
+    async def _be_refused(self, client: httpx.AsyncClient) -> None:
+        body = one_call(self._random.choice(self.people), total_fen=1)
+        answer = await self.answered(client, "/v1/settlements", body, key())
+        if answer.status_code == 422:
+            self.refused.append(body["facility_visit_no"])
+        else:
+            self.unexpected.append(f"a wrong sum was answered {answer.status_code} {answer.text}")
+
+    async def _reverse(self, client: httpx.AsyncClient) -> None:
+        """Takes a settlement off the list while it is being reversed, so that nobody else tries."""
+        candidates = [a for a in self.acknowledged if a.path == "/v1/settlements"]
+        chosen = self._random.choice(candidates)
+        path = f"/v1/settlements/{chosen.settlement['settlement_id']}/reversal"
+        if path not in self._reversing:
+            self._reversing.add(path)
+            await self._insist(client, path, reversal(), key())
+
+    _reversing: set[str] = field(default_factory=set)
+
+    async def _insist(self, client: httpx.AsyncClient, path: str, body: Json, headers: dict[str, str]) -> None:
+        answer = await self.answered(client, path, body, headers)
+        if answer.status_code == 201:
+            self.acknowledged.append(Acknowledged(path, body, headers, answer.content, answer.json()))
+        else:
+            self.unexpected.append(f"{path} was answered {answer.status_code} {answer.text}")
+
+    async def answered(
+        self, client: httpx.AsyncClient, path: str, body: Json, headers: dict[str, str]
+    ) -> httpx.Response:
+        """The answer of a call repeated with the same key until there is one: only 503 asks to come back."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            try:
+                answer = await client.post(self._random.choice(self.urls()) + path, json=body, headers=headers)
+            except httpx.TransportError as error:
+                self.answers[type(error).__name__] += 1
+            else:
+                self.answers[str(answer.status_code)] += 1
+                if answer.status_code != 503:
+                    return answer
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"no answer for {PATIENCE_S} s: {path} {self.answers}")
+
+    async def ask_again(self, count: int = 60) -> None:
+        """Send acknowledged calls once more: each gets the very answer it got before."""
+        async with httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {self.token}"}, timeout=20, trust_env=False, verify=TLS
+        ) as client:
+            for call in self._random.sample(self.acknowledged, min(count, len(self.acknowledged))):
+                again = await self.answered(client, call.path, call.body, call.headers)
+                assert (again.status_code, again.content) == (201, call.answer)
+                assert again.headers["Idempotency-Replayed"] == "true"

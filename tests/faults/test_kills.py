@@ -1,0 +1,92 @@
+"""`kill -9` of processes and parts under load: what was acknowledged is there, once, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from deploy.local.cluster import Cluster
+from tests.faults.aftermath import Aftermath
+from tests.faults.conftest import broken_while
+from tests.faults.load import Load
+
+dice = random.Random(4711)
+
+
+async def crash(cluster: Cluster, part: str, *, away_s: float = 0.0) -> None:
+    """Kill a part, leave it dead for a while, and start it again."""
+    await asyncio.to_thread(cluster.kill_part, part)
+    await asyncio.sleep(away_s)
+    await asyncio.to_thread(cluster.start_part, part)
+
+
+async def test_services_killed_at_random_moments(fragile: Cluster, load: Load, aftermath: Aftermath) -> None:
+    """All five, claims and settlement twice; the windows repeat what got no answer, with the same key."""
+    working = broken_while(load, 24)
+    victims = ["claims", "settlement", "notification", "claims", "settlement", "enrollment", "designation"]
+    for victim in victims:
+        await asyncio.sleep(dice.uniform(0.1, 1.2))
+        await crash(fragile, victim)
+    await working
+    assert load.answers["ConnectError"] + load.answers["ReadError"] + load.answers["RemoteProtocolError"] > 0
+    assert len(load.acknowledged) > 100
+    await aftermath.holds(load)
+
+
+async def test_the_broker_killed_and_restarted(fragile: Cluster, load: Load, aftermath: Aftermath) -> None:
+    """Bills are settled all the while: their events wait in the outbox."""
+    working = broken_while(load, 14)
+    await asyncio.sleep(2)
+    await asyncio.to_thread(fragile.kill_part, "kafka")
+    before = len(load.acknowledged)
+    await asyncio.sleep(4)
+    settled_meanwhile = len(load.acknowledged) - before
+    await asyncio.to_thread(fragile.start_part, "kafka")
+    await working
+    assert settled_meanwhile > 20
+    await aftermath.holds(load)
+
+
+async def test_the_database_killed_and_restarted(fragile: Cluster, load: Load, aftermath: Aftermath) -> None:
+    """What was answered before the crash is on the disk; until the database is back the answer is 503, never 500."""
+    working = broken_while(load, 14)
+    await asyncio.sleep(2)
+    await crash(fragile, "postgres", away_s=2)
+    await working
+    assert load.answers["503"] > 0
+    assert load.answers["500"] == 0
+    await aftermath.holds(load)
+
+
+@pytest.mark.parametrize("victim", ["claims", "settlement"])
+async def test_two_processes_of_each_and_one_of_them_killed(
+    fragile: Cluster, load: Load, aftermath: Aftermath, victim: str
+) -> None:
+    """Two relays and two consumers share the work; what the killed one held goes to the other."""
+    second = await asyncio.to_thread(fragile.start_another, victim)
+    if victim == "claims":
+        port = fragile.process(second).program.environment["SIFANG_CLAIMS_PORT"]
+        load.urls = lambda: [fragile.url("claims"), f"http://127.0.0.1:{port}"]
+    working = broken_while(load, 8)
+    await asyncio.sleep(3)
+    await asyncio.to_thread(fragile.kill_part, second)
+    await working
+    await aftermath.holds(load)
+
+
+async def test_a_service_asked_to_stop_finishes_what_it_accepted(
+    fragile: Cluster, load: Load, aftermath: Aftermath
+) -> None:
+    """SIGTERM under load: exit code 0, and not one accepted call without its answer."""
+    working = broken_while(load, 8)
+    await asyncio.sleep(2)
+    child = fragile.process("claims")._child
+    await asyncio.to_thread(fragile.stop_part, "claims")
+    assert child is not None
+    assert child.returncode == 0
+    await asyncio.to_thread(fragile.start_part, "claims")
+    await working
+    assert load.answers["RemoteProtocolError"] + load.answers["ReadError"] == 0, "an accepted call lost its answer"
+    await aftermath.holds(load)

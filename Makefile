@@ -71,7 +71,6 @@ dead-letters: $(RUNS) ## Give a service the events again that it had set aside: 
 	@$(PY) -m deploy.local exec -- $(PY) -m shared.dead_letters replay --service "$(SERVICE)"
 
 lock: $(DEVELOPS) ## Pin the newest packages and Java archives anew
-	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --output-file requirements.txt requirements.in
 	@$(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

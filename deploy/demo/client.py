@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 
-AT_ONCE = 24
+AT_ONCE = 16
 """Calls under way at once: more would only wait for the two cores."""
 _ATTEMPTS = 6
 _PAGE = 200
@@ -135,19 +135,27 @@ def _content(body: object, headers: dict[str, str]) -> dict[str, Any]:
 class Services:
     """The connections to the five services, and the tokens of all who call them."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
-        self._settings, self._http = settings, http
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings, self._stack = settings, stack
         self._maker = TokenMaker(settings)
         self._callers: dict[tuple[str, str, str], Caller] = {}
+        self._pools: dict[str, httpx.AsyncClient] = {}
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, settings: Settings) -> AsyncIterator[Services]:
         """Connections that are closed at the end."""
-        # A connection is given up before the server, after five idle seconds, would close it under our hands.
-        limits = httpx.Limits(max_connections=2 * AT_ONCE, keepalive_expiry=3)
-        async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as http:
-            yield cls(settings, http)
+        async with AsyncExitStack() as stack:
+            yield cls(settings, stack)
+
+    async def _pool(self, origin: str) -> httpx.AsyncClient:
+        """The connections to one server; a pool looks at each of its connections for each call, so there are several."""
+        if origin not in self._pools:
+            # A connection is given up before the server, after five idle seconds, would close it under our hands.
+            limits = httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=3)
+            made = self._pools[origin] = httpx.AsyncClient(base_url=origin, timeout=60, limits=limits, trust_env=False)
+            await self._stack.enter_async_context(made)
+        return self._pools[origin]
 
     def facility(self, code: str) -> Caller:
         """A facility's HIS."""
@@ -181,11 +189,11 @@ class Services:
 
         Raises UnexpectedAnswer.
         """
-        url = f"{self._settings.url(service)}{path}"
+        pool = await self._pool(self._settings.url(service))
         for attempt in range(1, _ATTEMPTS + 1):
             started = time.perf_counter()
             try:
-                answer = await self._http.request(method, url, **options)
+                answer = await pool.request(method, path, **options)
             except httpx.TransportError as error:
                 if attempt == _ATTEMPTS or not repeatable:
                     raise UnexpectedAnswer(f"{method} {service} {path}: {type(error).__name__}") from error
@@ -197,15 +205,15 @@ class Services:
 
     async def metrics(self, service: str) -> str:
         """A service's metrics, in Prometheus text."""
-        return (await self._http.get(f"{self._settings.url(service)}/metrics")).text
+        return (await (await self._pool(self._settings.url(service))).get("/metrics")).text
 
-    async def fetch(self, url: str) -> httpx.Response:
+    async def fetch(self, origin: str, path: str) -> httpx.Response:
         """Something that is not of our services: the trace store."""
-        return await self._http.get(url)
+        return await (await self._pool(origin)).get(path)
 
-    async def store_spans(self, url: str, spans: list[dict[str, Any]]) -> None:
+    async def store_spans(self, origin: str, path: str, spans: list[dict[str, Any]]) -> None:
         """Report spans of the calling system itself to the trace store."""
-        (await self._http.post(url, json=spans)).raise_for_status()
+        (await (await self._pool(origin)).post(path, json=spans)).raise_for_status()
 
 
 def _reply(answer: httpx.Response, ms: float) -> Reply:

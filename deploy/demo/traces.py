@@ -44,7 +44,7 @@ class TraceStore:
 
     async def spans(self, trace: Trace) -> list[Span]:
         """What the store holds of a trace by now."""
-        answer = await self._services.fetch(f"{self._base}/api/v2/trace/{trace.trace_id}")
+        answer = await self._services.fetch(self._base, f"/api/v2/trace/{trace.trace_id}")
         if answer.status_code == 404:
             return []
         return [
@@ -63,4 +63,4 @@ class TraceStore:
             "duration": round((time.time() - began_s) * 1e6),
             "localEndpoint": {"serviceName": _HIS},
         }
-        await self._services.store_spans(f"{self._base}/api/v2/spans", [own])
+        await self._services.store_spans(self._base, "/api/v2/spans", [own])

@@ -110,6 +110,10 @@ class _outages:
             raise Unavailable("database", type(error).__name__) from error
         if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
             raise Unavailable("database", "connection closed") from error
+        # How asyncpg says that the connection died between two statements: the server's last word, that it shuts down,
+        # is still being read.
+        if isinstance(error, asyncpg.InternalClientError) and "another operation" in str(error):
+            raise Unavailable("database", "connection dying") from error
 
 
 def rows_to(kind: type[R], records: Iterable[Any]) -> list[R]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
+
+import uvloop
 
 from deploy.demo.play import play
 from deploy.demo.scene import CannotPlay
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     options = _parse(arguments, environment)
     stage = Stage()
     try:
-        failures = asyncio.run(play(options.seed, options.people, options.bills, environment, stage))
+        failures = uvloop.run(play(options.seed, options.people, options.bills, environment, stage))
     except CannotPlay as error:
         stage.failed(str(error))
         return 2

@@ -148,13 +148,13 @@ class Services:
         async with AsyncExitStack() as stack:
             yield cls(settings, stack)
 
-    async def _pool(self, origin: str) -> httpx.AsyncClient:
-        """The connections to one server; a pool looks at each of its connections for each call, so there are several."""
+    def _pool(self, origin: str) -> httpx.AsyncClient:
+        """The connections to one server: a pool looks at all of its connections for each call, so each has its own."""
         if origin not in self._pools:
             # A connection is given up before the server, after five idle seconds, would close it under our hands.
             limits = httpx.Limits(max_connections=AT_ONCE, keepalive_expiry=3)
             made = self._pools[origin] = httpx.AsyncClient(base_url=origin, timeout=60, limits=limits, trust_env=False)
-            await self._stack.enter_async_context(made)
+            self._stack.push_async_callback(made.aclose)
         return self._pools[origin]
 
     def facility(self, code: str) -> Caller:
@@ -189,7 +189,7 @@ class Services:
 
         Raises UnexpectedAnswer.
         """
-        pool = await self._pool(self._settings.url(service))
+        pool = self._pool(self._settings.url(service))
         for attempt in range(1, _ATTEMPTS + 1):
             started = time.perf_counter()
             try:
@@ -205,15 +205,15 @@ class Services:
 
     async def metrics(self, service: str) -> str:
         """A service's metrics, in Prometheus text."""
-        return (await (await self._pool(self._settings.url(service))).get("/metrics")).text
+        return (await self._pool(self._settings.url(service)).get("/metrics")).text
 
     async def fetch(self, origin: str, path: str) -> httpx.Response:
         """Something that is not of our services: the trace store."""
-        return await (await self._pool(origin)).get(path)
+        return await self._pool(origin).get(path)
 
     async def store_spans(self, origin: str, path: str, spans: list[dict[str, Any]]) -> None:
         """Report spans of the calling system itself to the trace store."""
-        (await (await self._pool(origin)).post(path, json=spans)).raise_for_status()
+        (await self._pool(origin).post(path, json=spans)).raise_for_status()
 
 
 def _reply(answer: httpx.Response, ms: float) -> Reply:

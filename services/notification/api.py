@@ -132,7 +132,9 @@ async def mark_read(call: PartyCall, message_id: Id) -> Response:
 
 async def _texts(call: Call[Notification], rows: Sequence[Message]) -> dict[str, str]:
     """The texts of messages in the caller's language."""
-    codes = {row.fields[name] for row in rows for name in ("facility_code", "payer", "payee") if name in row.fields}
+    codes = {
+        row.fields[name] for row in rows for name in ("facility_code", "party", "payer", "payee") if name in row.fields
+    }
     async with call.service.database.read() as reader:
         known = await store.facilities(reader, sorted(codes))
     names = Names(call.service.regions, {code: facility.name for code, facility in known.items()})

@@ -1,4 +1,4 @@
-"""Hospitals at work while things break: bills settled, refused and reversed, each call repeated until it is answered."""
+"""Hospitals at work while things break: bills settled, refused, reversed; each call repeated until it is answered."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Load:
     answers: Counter[str] = field(default_factory=Counter)
     """Every answer by status, and every call that got none by its error."""
     unexpected: list[str] = field(default_factory=list)
+    _reversing: set[str] = field(default_factory=set)
     _random: random.Random = field(default_factory=lambda: random.Random(20261122))
 
     async def run(self, seconds: float, windows: int = 8) -> None:
@@ -78,15 +79,11 @@ class Load:
             self.unexpected.append(f"a wrong sum was answered {answer.status_code} {answer.text}")
 
     async def _reverse(self, client: httpx.AsyncClient) -> None:
-        """Takes a settlement off the list while it is being reversed, so that nobody else tries."""
-        candidates = [a for a in self.acknowledged if a.path == "/v1/settlements"]
-        chosen = self._random.choice(candidates)
+        chosen = self._random.choice([call for call in self.acknowledged if call.path == "/v1/settlements"])
         path = f"/v1/settlements/{chosen.settlement['settlement_id']}/reversal"
-        if path not in self._reversing:
+        if path not in self._reversing:  # somebody else's window was faster
             self._reversing.add(path)
             await self._insist(client, path, reversal(), key())
-
-    _reversing: set[str] = field(default_factory=set)
 
     async def _insist(self, client: httpx.AsyncClient, path: str, body: Json, headers: dict[str, str]) -> None:
         answer = await self.answered(client, path, body, headers)

@@ -1,4 +1,4 @@
-"""A network that can be refused: a TCP proxy on loopback, in a thread of its own so that a busy test never delays it."""
+"""A network that can be refused: a TCP proxy on loopback, in a thread of its own so that no busy test delays it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Proxy:
     """Listens on a port of its own and passes everything on to another, unless the network is refused or silent."""
 
     def __init__(self, target_port: int, *, kafka: bool = False) -> None:
-        """A broker tells its clients where it is; for `kafka` these answers are changed, so that they keep coming here."""
+        """A broker tells its clients where it is: with `kafka` these answers are changed, so that they still come here."""
         self.port = free_port()
         self._target_port = target_port
         self._kafka = kafka

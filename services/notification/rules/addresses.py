@@ -18,8 +18,9 @@ from shared.refusals import Refusal
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL: Final = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<target>/[!$-;=?-Z_a-z~]*)?",
     re.ASCII,
 )
@@ -90,7 +91,7 @@ def parse(url: str) -> Url | None:
     if match is None:
         return None
     scheme, port = match["scheme"], int(match["port"] or 0)
-    if port > 65535 or (match["host"].startswith("[") and _literal(match["host"]) is None):
+    if port > 65535 or len(match["host"]) > 253 or (match["host"].startswith("[") and _literal(match["host"]) is None):
         return None
     return Url(
         scheme, match["host"].strip("[]").lower(), port or (443 if scheme == "https" else 80), match["target"] or "/"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Final
 
 import httpx
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from shared.auth import Role
 from shared.keys import TokenMaker
 from shared.personal import SecretStr
 from shared.refusals import Unavailable
 from shared.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _TOKEN_S: Final = 3600
 _RENEW_S: Final = 300
@@ -56,7 +59,11 @@ class Contacts:
             raise Unavailable("enrollment", type(error).__name__) from error
         if answer.status_code != 200:
             raise Unavailable("enrollment", f"http-{answer.status_code}")
-        return {contact.person_id: contact for contact in _CONTACTS.validate_json(answer.content)}
+        try:
+            return {contact.person_id: contact for contact in _CONTACTS.validate_json(answer.content)}
+        except ValidationError as error:
+            log.error("enrollment's contacts cannot be read", extra={"fields": {"errors": error.error_count()}})
+            raise Unavailable("enrollment", "unreadable answer") from None
 
     def _fresh_token(self) -> str:
         if time.monotonic() >= self._renew_at:

@@ -78,9 +78,11 @@ class Sending:
         async with self._round(Channel.SMS) as (now, until):
             async with self._parts.database.transaction() as tx:
                 due = await store.lease_sms(tx, now, settings.sms_batch_max, until)
+                facilities = await store.facilities(tx, sorted({d.fields.get("facility_code", "") for d in due}))
             if due:
                 spans = _spans(due)
-                await self._record(await self._carry(due, now), spans)
+                names = {code: facility.name for code, facility in facilities.items()}
+                await self._record(await self._carry(due, names, now), spans)
 
     async def send_webhooks(self) -> None:
         """One round of events to partners. Raises Unavailable."""
@@ -131,16 +133,13 @@ class Sending:
 
     # Text messages
 
-    async def _carry(self, due: Sequence[Due], now: datetime) -> Sent:
+    async def _carry(self, due: Sequence[Due], facilities: Mapping[str, str], now: datetime) -> Sent:
         contacts = await self._contacts_of(due, now)
-        codes = sorted({d.fields["facility_code"] for d in due if "facility_code" in d.fields})
-        async with self._parts.database.read() as reader:
-            known = await store.facilities(reader, codes)
-        facilities = {code: facility.name for code, facility in known.items()}
-        ready = [(d, sms) for d in due if (sms := self._written(d, contacts.get(d.recipient), facilities))]
-        results = dict.fromkeys((d.message_id for d in due), Result(Outcome.REFUSED, "no-phone"))
-        taken = await self._carrier.send([sms for _, sms in ready], now) if ready else []
-        results.update((d.message_id, result) for (d, _), result in zip(ready, taken, strict=True))
+        written = [(d, self._written(d, contacts.get(d.recipient), facilities)) for d in due]
+        results = {d.message_id: sms for d, sms in written if isinstance(sms, Result)}
+        ready = [sms for _, sms in written if isinstance(sms, Sms)]
+        taken = await self._carrier.send(ready, now) if ready else []
+        results |= {sms.message_id: result for sms, result in zip(ready, taken, strict=True)}
         return [(d, results[d.message_id]) for d in due]
 
     async def _contacts_of(self, due: Sequence[Due], now: datetime) -> dict[str, Contact]:
@@ -153,12 +152,17 @@ class Sending:
                 await store.return_leases(tx, due, again_at)
             raise
 
-    def _written(self, due: Due, contact: Contact | None, facilities: Mapping[str, str]) -> Sms | None:
-        """The text to a person whose phone is known."""
+    def _written(self, due: Due, contact: Contact | None, facilities: Mapping[str, str]) -> Sms | Result:
+        """The text to a person, or why there is none."""
         if contact is None or contact.phone is None:
-            return None
+            return Result(Outcome.REFUSED, "no-phone")
         names = Names(self._parts.regions, facilities, mask_name(contact.name.get_secret_value()))
-        text = self._parts.templates.render(due.template, due.language or "zh", due.fields, names)
+        try:
+            text = self._parts.templates.render(due.template, due.language or "zh", due.fields, names)
+        except Exception:
+            # A template that was taken away or changed under a waiting message must not stop the whole round.
+            log.exception("message cannot be written", extra={"fields": {"message_id": due.message_id}})
+            return Result(Outcome.REFUSED, "template-unusable")
         return Sms(due.message_id, contact.phone, SecretStr(text))
 
     # Webhooks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,8 +18,11 @@ from services.notification.use_cases.parts import Notification
 from shared.auth import Principal
 from shared.database import Connection
 from shared.events import new_id
+from shared.personal import PersonalDataKeys, PersonalDataUnreadable
 from shared.refusals import Refusal, Refused
 from shared.telemetry import current_traceparent
+
+log = logging.getLogger(__name__)
 
 SECRET_CONTEXT = "notification.subscription.secret"  # noqa: S105 - names where a secret is kept
 
@@ -112,7 +116,18 @@ async def renew_encryption(parts: Notification) -> None:
     """Encrypt again the secrets whose key is no longer the active one, so that an old key can be taken away."""
     async with parts.database.transaction() as tx:
         for subscription_id, sealed in (await store.secrets(tx)).items():
-            if parts.keys.needs_rotation(sealed):
-                secret = parts.keys.decrypt(sealed, context=SECRET_CONTEXT)
-                renewed = parts.keys.encrypt(secret, context=SECRET_CONTEXT)
+            try:
+                renewed = _renewed(parts.keys, sealed)
+            except PersonalDataUnreadable as error:
+                fields = {"subscription_id": subscription_id, "reason": str(error)}
+                log.error("secret of a subscription cannot be read", extra={"fields": fields})
+                continue
+            if renewed != sealed:
                 await store.save_secret(tx, subscription_id, sealed, renewed)
+
+
+def _renewed(keys: PersonalDataKeys, sealed: str) -> str:
+    """The secret under the active key; unchanged when it is so already. Raises PersonalDataUnreadable."""
+    if not keys.needs_rotation(sealed):
+        return sealed
+    return keys.encrypt(keys.decrypt(sealed, context=SECRET_CONTEXT), context=SECRET_CONTEXT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,8 @@ import httpx
 from services.notification.rules.addresses import AddressPolicy, Url, parse
 from services.notification.rules.delivery import Outcome, Result
 from services.notification.rules.signature import CONTENT_TYPE, sign
+
+log = logging.getLogger(__name__)
 
 _ANSWER_BYTES: Final = 4096
 """As much of an answer's body is read, so that its connection can be used again; nobody looks at it."""
@@ -120,6 +123,10 @@ class Partners:
             return Result(Outcome.FAILED, "timeout", answered=False)
         except _NETWORK_ERRORS as error:
             return Result(Outcome.FAILED, f"network-{type(error).__name__}", answered=False)
+        except Exception:
+            # Whatever one partner brings about must not stop the others' messages of this round.
+            log.exception("post failed for an unknown reason", extra={"fields": {"message_id": post.message_id}})
+            return Result(Outcome.FAILED, "error")
         return _result(status)
 
 

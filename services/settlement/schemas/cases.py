@@ -81,7 +81,8 @@ class CaseView(View):
     payable_fen: int
     """What the facility advanced and is owed: fund and account together."""
     numbers_hash: str | None
-    """What a confirmation names."""
+    """What a confirmation names: SHA-256, in hexadecimal, of the case id and then, each on a line of its own and in the
+    order of their ids, the bills as `settlement_id total_fen fund_fen account_fen`."""
     confirmed_by: list[str]
 
     @classmethod

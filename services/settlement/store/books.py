@@ -153,6 +153,10 @@ UNEQUAL_REVERSALS = """
 """
 
 
+PROOF_TIMEOUT_S = 300.0
+"""A proof goes through every row there is, and so takes longer than the queries of daily work may."""
+
+
 @dataclass(frozen=True, slots=True)
 class BookedBill:
     """A bill as it was booked. Amounts in fen."""
@@ -332,44 +336,44 @@ async def summary(tx: Connection, period: str, facility_code: str | None, areas:
 
 async def prove_ledger(tx: Connection) -> LedgerProof:
     """Sums of the whole ledger."""
-    return rows_to(LedgerProof, await tx.fetch(PROOF_LEDGER))[0]
+    return rows_to(LedgerProof, await tx.fetch(PROOF_LEDGER, timeout=PROOF_TIMEOUT_S))[0]
 
 
 async def prove_books(tx: Connection) -> list[BookSum]:
     """The sum of every book."""
-    return rows_to(BookSum, await tx.fetch(PROOF_BOOKS))
+    return rows_to(BookSum, await tx.fetch(PROOF_BOOKS, timeout=PROOF_TIMEOUT_S))
 
 
 async def prove_bills(tx: Connection) -> BillProof:
     """Sums of all bills beside those of the ledger."""
-    return rows_to(BillProof, await tx.fetch(PROOF_BILLS))[0]
+    return rows_to(BillProof, await tx.fetch(PROOF_BILLS, timeout=PROOF_TIMEOUT_S))[0]
 
 
 async def prove_mirror(tx: Connection) -> int:
     """Pairs of parties whose books disagree about what one owes the other."""
-    return await tx.fetchval(PROOF_MIRROR)  # type: ignore[no-any-return]
+    return await tx.fetchval(PROOF_MIRROR, timeout=PROOF_TIMEOUT_S)  # type: ignore[no-any-return]
 
 
 async def prove_cases(tx: Connection) -> CaseProof:
     """Cases, hops and payments that do not agree with what they follow from."""
-    return rows_to(CaseProof, await tx.fetch(PROOF_CASES))[0]
+    return rows_to(CaseProof, await tx.fetch(PROOF_CASES, timeout=PROOF_TIMEOUT_S))[0]
 
 
 async def prove_classes(tx: Connection) -> int:
     """Statements whose classes do not add up to both sides."""
-    return await tx.fetchval(PROOF_CLASSES)  # type: ignore[no-any-return]
+    return await tx.fetchval(PROOF_CLASSES, timeout=PROOF_TIMEOUT_S)  # type: ignore[no-any-return]
 
 
 async def case_states(tx: Connection) -> dict[str, int]:
     """How many cases stand where."""
-    return {row["state"]: row["count"] for row in await tx.fetch(PROOF_STATES)}
+    return {row["state"]: row["count"] for row in await tx.fetch(PROOF_STATES, timeout=PROOF_TIMEOUT_S)}
 
 
 async def unknown_reversals(tx: Connection) -> list[ReversalPair]:
     """Reversals whose settlement has not arrived (yet)."""
-    return rows_to(ReversalPair, await tx.fetch(UNKNOWN_REVERSALS))
+    return rows_to(ReversalPair, await tx.fetch(UNKNOWN_REVERSALS, timeout=PROOF_TIMEOUT_S))
 
 
 async def unequal_reversals(tx: Connection) -> list[ReversalPair]:
     """Reversals that are not the exact negative of what they name."""
-    return rows_to(ReversalPair, await tx.fetch(UNEQUAL_REVERSALS))
+    return rows_to(ReversalPair, await tx.fetch(UNEQUAL_REVERSALS, timeout=PROOF_TIMEOUT_S))

@@ -26,7 +26,8 @@ CASES_FREEZE = """
         SELECT case_id, count(*) AS bill_count, sum(total_fen)::bigint AS total_fen, sum(fund_fen)::bigint AS fund_fen,
             sum(account_fen)::bigint AS account_fen,
             encode(sha256(convert_to(case_id || E'\\n' || string_agg(
-                concat_ws(' ', settlement_id, total_fen, fund_fen, account_fen), E'\\n' ORDER BY settlement_id
+                concat_ws(' ', settlement_id, total_fen, fund_fen, account_fen),
+                E'\\n' ORDER BY settlement_id COLLATE "C"
             ), 'UTF8')), 'hex') AS numbers_hash
         FROM bill WHERE case_id = ANY($1::text[]) GROUP BY case_id
     ) n

@@ -166,6 +166,10 @@ RESOLUTION_APPROVE = """
 """
 
 
+MATCH_TIMEOUT_S = 300.0
+"""A month of a large hospital takes longer to match than the queries of daily work may."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassNumbers:
     """What one match put into one class: the books' side and the statement's."""
@@ -294,7 +298,7 @@ async def line_sums(tx: Connection, statement_id: str) -> Mapping[bool, Sums]:
 
 async def match(tx: Connection, of: Statement, match_no: int) -> list[ClassNumbers]:
     """Match lines and books bill by bill, keep the differences; the numbers of each class."""
-    await tx.execute(MATCH, of.statement_id, match_no, of.facility_code, of.period)
+    await tx.execute(MATCH, of.statement_id, match_no, of.facility_code, of.period, timeout=MATCH_TIMEOUT_S)
     return await classes(tx, of.statement_id, match_no)
 
 

@@ -10,6 +10,7 @@ import pytest
 from services.notification.rules.addresses import AddressPolicy, Url, parse
 from services.notification.rules.delivery import Outcome, Result
 from services.notification.use_cases.webhooks import AddressForbidden, GuardedNetwork, Partners, Post
+from tests.services.notification.receiver import receiving
 
 PRODUCTION = AddressPolicy((), local=False)
 LOCAL = AddressPolicy((), local=True)
@@ -70,7 +71,8 @@ def test_parts_of_an_address(url: str, expected: Url) -> None:
         "https://partner.example/#f", "https://partner.example:0/", "https://partner.example:65536/",
         "https://partner.example:99999/", "https://partner.example?x=y", "https://partner.example/a b",
         "https://partner.example/\r\nX: y", "https://partner.example\\@evil/", "https://中国.example/",
-        "https://[::1", "https://[::zz]/", "https://-a.example/",
+        "https://[::1", "https://[::zz]/", "https://-a.example/", "https://a..example/",
+        "https://.example/", "https://a_b.example/", f"https://{'a' * 64}.example/", f"https://{'a.' * 130}example/",
     ],
 )  # fmt: skip
 def test_what_is_no_address(url: str) -> None:
@@ -112,6 +114,27 @@ async def test_a_forbidden_address_is_a_failed_attempt() -> None:
 
     # Nobody answers there: what was not begun is left for later.
     assert results == [Result(Outcome.FAILED, "address-not-allowed", answered=False)] * 4 + [None] * 5
+
+
+async def test_a_post_that_cannot_be_made_stops_no_other() -> None:
+    with receiving() as receiver:
+        posts = [Post("bad", receiver.url, "\ud800", b"{}", None), Post("good", receiver.url, "whsec_x", b"{}", None)]
+
+        bad, good = await Partners(LOCAL, timeout_s=5, concurrency=1).deliver(posts)
+
+    assert bad == Result(Outcome.FAILED, "error")
+    assert good == Result(Outcome.DELIVERED, "http-204")
+
+
+async def test_a_slow_partner_is_a_failed_attempt() -> None:
+    with receiving() as receiver:
+        receiver.released.clear()
+
+        (result,) = await Partners(LOCAL, timeout_s=0.3, concurrency=1).deliver(
+            [Post("m", receiver.url, "whsec_x", b"{}", None)]
+        )
+
+    assert result == Result(Outcome.FAILED, "timeout", answered=False)
 
 
 async def test_an_allowed_address_is_connected_to(unused_tcp_port: int) -> None:

@@ -1,4 +1,4 @@
-"""What nobody asked for and has to be done: give up, forget, renew encryption."""
+"""What nobody asked for and has to be done: give up, forget, take late outcomes, renew encryption."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ulid import ULID
 
+from services.notification import store
 from services.notification.app import templates_of
 from services.notification.config import NotificationSettings
 from services.notification.rules.addresses import AddressPolicy
+from services.notification.rules.delivery import Attempt, Backoff, Outcome, Result, decide
 from services.notification.use_cases import Notification
 from services.notification.use_cases.subscriptions import SECRET_CONTEXT, renew_encryption
 from shared.database import Database as Pool
@@ -68,6 +70,37 @@ async def test_what_is_done_and_old_is_forgotten(database: Database) -> None:
     left = await database.fetch("SELECT message_id FROM message WHERE message_id = ANY($1)", [old, young, waiting])
     assert {row["message_id"] for row in left} == {young, waiting}
     assert not await database.fetchval("SELECT 1 FROM attempt WHERE message_id = $1", old)
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome", "state"),
+    [
+        (2, Outcome.FAILED, "pending"),
+        (1, Outcome.FAILED, "pending"),
+        (3, Outcome.FAILED, "failed"),
+        (1, Outcome.REFUSED, "pending"),
+        (1, Outcome.DELIVERED, "delivered"),
+    ],
+)
+async def test_a_late_outcome_of_an_earlier_lease(
+    database: Database, own_settings: Settings, number: int, outcome: Outcome, state: str
+) -> None:
+    """A round that outlived its lease: what it delivered is delivered; what it did not, the later attempt decides."""
+    message_id, now = id_of(2), datetime.now(UTC)
+    lease_ends = now + timedelta(hours=1)
+    await database.execute(_INSERT, message_id, "pending", 2 if number < 3 else 3, lease_ends)
+    attempt = Attempt(message_id, number, 3, Result(outcome, "why"))
+    pool = Pool(own_settings, "notification")
+    await pool.open()
+    async with pool.transaction() as tx:
+        changed = await store.mark(tx, [attempt], [decide(attempt, now, Backoff(1, 1), 0)], now)
+    await pool.close()
+
+    row = await database.fetchrow("SELECT state, next_attempt_at FROM message WHERE message_id = $1", message_id)
+    assert row is not None
+    late = number == 1 and outcome is not Outcome.DELIVERED
+    assert (row["state"], row["next_attempt_at"] == lease_ends) == (state, late)
+    assert changed == (set() if late else {message_id})
 
 
 async def test_secrets_move_to_the_active_key(database: Database, caller: Caller, own_settings: Settings) -> None:

@@ -126,6 +126,25 @@ async def test_a_person_without_a_phone(
     assert [(a["number"], a["outcome"], a["detail"]) for a in shown["log"]] == [(1, "refused", "no-phone")]
 
 
+async def test_a_message_that_cannot_be_written_stops_no_other(
+    publish: Publish, enrol: Enrol, database: Database
+) -> None:
+    """A template was taken away while a message waited for it."""
+    person = await enrol("吴九", "13812345674")
+    query = """
+        INSERT INTO message (message_id, event_id, event_type, template, channel, recipient, fields, language, regions,
+                             state, attempts, attempts_allowed, next_attempt_at, created_at)
+        VALUES ($1, $1, 't', 'taken_away.person', 'sms', $2, '{}', 'zh', '{}', 'pending', 0, 15, now(), now())
+    """
+    stale, settled = new_id(), envelope(bill(person_id=person))
+    await database.execute(query, stale, person)
+    await publish(settled)
+
+    assert (await message_of(database, settled))["attempts"] == 1
+    failure = "SELECT failure FROM message WHERE message_id = $1 AND state = 'failed'"
+    assert await eventually(lambda: database.fetchval(failure, stale)) == "template-unusable"
+
+
 async def test_a_failed_message_is_sent_again_by_hand(publish: Publish, database: Database, caller: Caller) -> None:
     settled = envelope(bill(person_id=new_id()))
     await publish(settled)

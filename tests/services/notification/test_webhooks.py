@@ -11,17 +11,21 @@ from deploy.local.cluster import Cluster
 from services.notification.config import NotificationSettings
 from shared.events import new_id
 from shared.events.claims import DischargeSettled
+from shared.events.designation import AgreementSigned, FacilityChanged
+from shared.events.settlement import DifferenceFound
 from shared.personal import PersonalDataKeys
 from tests.services.notification.conftest import Caller, Database, Publish, eventually
 from tests.services.notification.examples import (
     CARE,
     CITY,
+    FACILITY_CHANGED,
     FOREIGN_CITY,
     FOREIGN_COUNTY,
     HOME,
     PERSON,
     bill,
     envelope,
+    example,
 )
 from tests.services.notification.receiver import Receiver
 from tests.services.notification.steps import SETTLED, arrived, message_of, subscribed
@@ -74,6 +78,23 @@ async def test_only_what_was_subscribed_to(publish: Publish, caller: Caller, rec
 
     await arrived(receiver, settled.id)
     assert [d.event["type"] for d in receiver.deliveries] == [SETTLED]
+
+
+async def test_events_that_name_a_facility_reach_its_agency(
+    publish: Publish, caller: Caller, receiver: Receiver
+) -> None:
+    """Agreements and differences carry no region: it is that of the facility, known from its registration."""
+    kinds = (FacilityChanged, AgreementSigned, DifferenceFound)
+    for party in (CARE, FOREIGN_CITY):
+        await subscribed(caller("partner", party), f"{receiver.url}/{party}", *(kind.type_name() for kind in kinds))
+    told = [envelope(FACILITY_CHANGED), envelope(example(AgreementSigned)), envelope(example(DifferenceFound))]
+
+    await publish(*told)
+
+    for one in told:
+        await arrived(receiver, one.id)
+    assert [len(receiver.of_event(one.id)) for one in told] == [1, 1, 1]
+    assert len(receiver.deliveries) == 3
 
 
 async def test_a_duplicate_is_posted_once(

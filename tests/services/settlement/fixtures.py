@@ -115,14 +115,14 @@ async def hospital(books: Books) -> Hospital:
     return made
 
 
-async def waits(owner: Owner, at_query: str, connections: int = 1) -> None:
+async def waits(books: Books, at_query: str, connections: int = 1) -> None:
     """Until so many connections of settlement wait for a lock with such a query."""
     waiting = """
         SELECT count(*) FROM pg_stat_activity
         WHERE usename = 'sifang_settlement' AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'
     """
     for _ in range(250):
-        if await owner.fetchval(waiting, at_query) >= connections:
+        if await books.value(waiting, at_query) >= connections:
             return
         await asyncio.sleep(0.02)
     pytest.fail(f"nobody waits with {at_query}")

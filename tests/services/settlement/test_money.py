@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -168,6 +169,18 @@ async def test_nobody_confirms_other_numbers_than_they_saw(books: Books, month: 
 async def _booked(books: Books, month: Month) -> list[Any]:
     """Bills like those of the fixture: two of the standard amounts."""
     return [month.hospital.bill(), month.hospital.bill()]
+
+
+async def test_hash_can_be_computed_by_whoever_confirms(month: Month) -> None:
+    """From the case's bills as anybody reads them, by the rule the interface states."""
+    (case,) = await month.cases()
+    bills = (await month.of(XIANGCHENG).get(f"/v1/cases/{case['case_id']}/bills")).json()["items"]
+    names = ("settlement_id", "total_fen", "fund_fen", "account_fen")
+    lines = sorted(" ".join(str(bill[name]) for name in names) for bill in bills)
+
+    text = "\n".join([case["case_id"], *lines])
+
+    assert hashlib.sha256(text.encode()).hexdigest() == case["numbers_hash"]
 
 
 async def test_confirmations_that_are_refused(month: Month, act_as: ActAs) -> None:
@@ -443,7 +456,7 @@ async def test_two_workers_remind_once(books: Books, month: Month, owner: Owner,
     async with owner.transaction():
         await owner.execute("LOCK TABLE reminder IN SHARE MODE")
         workers = [asyncio.create_task(remind(parts, lambda: later)) for _ in range(2)]
-        await waits(owner, "INSERT INTO reminder", connections=2)
+        await waits(books, "INSERT INTO reminder", connections=2)
     await asyncio.gather(*workers)
 
     sent = await reminders(heard, case["case_id"])

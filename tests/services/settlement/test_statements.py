@@ -382,9 +382,9 @@ async def test_bill_that_waited_for_a_match_reopens_it(
         await case_held.execute("SELECT FROM settlement_case WHERE facility_code = $1 FOR UPDATE", hospital.code)
         matching = asyncio.create_task(rematch(rematching(books), statement["statement_id"], datetime.now(UTC)))
         await month_held.rollback()
-        await waits(owner, "numbers_hash")
+        await waits(books, "numbers_hash")
         booking = asyncio.create_task(books.hear(unstated))
-        await waits(owner, "FOR SHARE")
+        await waits(books, "FOR SHARE")
     await asyncio.gather(matching, booking)
 
     await rematch_reopened(rematching(books), lambda: datetime.now(UTC))

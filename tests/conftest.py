@@ -21,6 +21,7 @@ from deploy.local.screen import Screen
 from deploy.local.surroundings import KAFKA, POSTGRES, Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import Settings
+from tests.collector import Collector
 
 TLS = ssl.create_default_context()
 """Shared by all clients: to load its certificates takes longer than most tests."""
@@ -69,12 +70,19 @@ def cluster_folder() -> Iterator[MakeFolder]:
 
 
 @pytest.fixture(scope="session")
-def cluster(cluster_folder: MakeFolder, quiet: Screen) -> Iterator[Cluster]:
+def collector() -> Iterator[Collector]:
+    """Receives the traces of the services under test."""
+    with Collector() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_folder: MakeFolder, quiet: Screen, collector: Collector) -> Iterator[Cluster]:
     """PostgreSQL and Kafka, with roles, schemas and topics prepared; no service runs yet."""
     embedded = Cluster(
         Folders.below(cluster_folder(), os.environ),
         free_ports,
-        environment=own_only(os.environ),
+        environment=own_only(os.environ) | collector.environment,
         screen=quiet,
         parts=(POSTGRES, KAFKA),
         movable_clock=True,

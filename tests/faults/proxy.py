@@ -16,7 +16,7 @@ class Proxy:
     """Listens on a port of its own and passes everything on to another, unless the network is refused or silent."""
 
     def __init__(self, target_port: int, *, kafka: bool = False) -> None:
-        """A broker tells its clients where it is: with `kafka` these answers are changed, so that they still come here."""
+        """A broker tells clients where it is: with `kafka` these answers are changed, so that they still come here."""
         self.port = free_port()
         self._target_port = target_port
         self._kafka = kafka

@@ -1,4 +1,4 @@
-"""Events twice and late, poison among them: an effect is had once, and what cannot be handled is set aside, not lost."""
+"""Events twice and late, poison among them: had once; what cannot be handled is set aside, not lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ async def read_all(settings: Settings, topic: str) -> list[Record]:
     """Everything on a topic, in order within each partition."""
     found: list[Record] = []
     async with Subscription(settings, f"test-{new_id()}", [topic]).opened() as subscription:
-        while not await subscription.at_end():
+        ends = await subscription.ends()
+        while await subscription.before(ends):
             for records in await subscription.poll(0.5):
                 found += records
     return found
@@ -143,7 +144,7 @@ async def test_replaying_what_was_handled_meanwhile_does_nothing(
     own = [r for r in await read_all(fragile_settings, CLAIMS) if load.facility.encode() in r.value]
     letters = [Message(dead_letter_topic("settlement"), r.key, r.value, list(r.headers.items())) for r in own]
     await producer.send(letters)
-    code, said = await asyncio.to_thread(replay, fragile)
-    assert said.startswith(f"handled {len(own)}, ") or code == 1
+    _, said = await asyncio.to_thread(replay, fragile)
+    assert said.startswith(f"handled {len(own)}, ")
     assert await aftermath.proof() == before
     await aftermath.holds(load)

@@ -106,7 +106,9 @@ def _remote_factor(
     regions: RegionTree,
 ) -> Decimal | Refusal:
     """What the ratio is multiplied by away from home: the best the person's filings give."""
-    if regions.relation(facility.region, span.region) in plan.filing_free:
+    # Who is insured with a city agency is at home in all its counties: there is nothing to file.
+    at_home = regions.covers(span.region, facility.region)
+    if at_home or regions.relation(facility.region, span.region) in plan.filing_free:
         return Decimal(1)
     kinds = [f.kind for f in person.filings if _reaches(f, facility.region, day, regions)]
     factors = [

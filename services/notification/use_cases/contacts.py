@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -19,6 +20,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 _TOKEN_S: Final = 3600
+_PERSON_ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _RENEW_S: Final = 300
 """A token is replaced so long before it ends."""
 
@@ -47,12 +49,14 @@ class Contacts:
 
     async def of(self, person_ids: Sequence[str]) -> dict[str, Contact]:
         """Those enrollment knows, by person. Raises Unavailable when it does not answer."""
-        if not person_ids:
+        # A number that is none would have the whole batch refused.
+        asked = [person_id for person_id in person_ids if _PERSON_ID.fullmatch(person_id)]
+        if not asked:
             return {}
         try:
             answer = await self._client.post(
                 "/v1/internal/contacts",
-                json={"person_ids": list(person_ids)},
+                json={"person_ids": asked},
                 headers={"authorization": f"Bearer {self._fresh_token()}"},
             )
         except httpx.HTTPError as error:

@@ -167,6 +167,8 @@ def test_naming_the_insurance_settles_which() -> None:
 FACTORS = [
     # home, care, filings, emergency | factor, 支付地点
     ("at home", HUAIYANG, HUAIYANG, (), False, "1", "2"),
+    ("insured with the city, treated in its county", ZHOUKOU, LUYI, (), False, "1", "6"),
+    ("insured in a county, treated by the city", LUYI, ZHOUKOU, (), False, "0.60", "6"),
     ("in another county, unfiled", HUAIYANG, LUYI, (), False, "0.60", "6"),
     ("in another county, referred", HUAIYANG, LUYI, (filing(care_region=LUYI),), False, "0.85", "6"),
     ("filing for the whole city", HUAIYANG, LUYI, (filing(care_region=ZHOUKOU),), False, "0.85", "6"),

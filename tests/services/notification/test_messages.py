@@ -112,10 +112,11 @@ async def test_a_person_without_a_phone(
     publish: Publish, enrol: Enrol, database: Database, caller: Caller, own_settings: Settings
 ) -> None:
     nobody, silent = envelope(bill(person_id=new_id())), envelope(bill(person_id=await enrol("赵一", None)))
+    malformed = envelope(bill(person_id="p"))
 
-    await publish(nobody, silent)
+    await publish(nobody, malformed, silent)
 
-    for one in (nobody, silent):
+    for one in (nobody, malformed, silent):
         message = await message_of(database, one, "failed")
         assert (message["failure"], message["attempts"]) == ("no-phone", 1)
     (failed,) = await announced(own_settings, MessageFailed, message["message_id"])

@@ -1,0 +1,3 @@
+from tests.services.claims.fixtures import flow
+
+__all__ = ["flow"]

@@ -17,11 +17,11 @@ help: ## List what can be made
 setup: $(DEVELOPS) ## Make .venv with everything that running, testing and checking need
 
 $(RUNS): requirements.txt deploy/install.py
-	@$(PYTHON) deploy/install.py $(VENV) requirements.txt
+	@$(PYTHON) deploy/install.py $(VENV) requirements.txt >&2
 	@touch $@
 
 $(DEVELOPS): requirements.txt requirements-dev.txt deploy/install.py
-	@$(PYTHON) deploy/install.py $(VENV) requirements.txt requirements-dev.txt
+	@$(PYTHON) deploy/install.py $(VENV) requirements.txt requirements-dev.txt >&2
 	@touch $(RUNS) $@
 
 run: $(RUNS) ## Start the whole cluster on this machine; Ctrl-C stops it

@@ -13,7 +13,7 @@ from deploy.local.cluster import Cluster
 from tests.conftest import TLS, MakeToken
 from tests.contracts.apps import Operation
 from tests.flow import Flow, days_ago, done, eventually
-from tests.services.claims.seeds import HUAIYANG, admission, key, one_call
+from tests.services.claims.seeds import HUAIYANG, admission, fresh, key, one_call
 from tests.services.enrollment.people import PAPERS
 from tests.services.settlement.world import Books, Hospital, totals_of
 
@@ -117,7 +117,7 @@ async def _reconciled(flow: Flow, books: Books) -> dict[str, str]:
 
 
 async def _subscribed(flow: Flow) -> dict[str, str]:
-    subscription = {"url": "http://127.0.0.1:9/hook", "event_types": ["sifang.settlement.Remitted.v1"]}
+    subscription = {"url": f"http://127.0.0.1:9/{fresh('hook')}", "event_types": ["sifang.settlement.Remitted.v1"]}
     officer = flow.acting("notification", "officer", HUAIYANG)
     made = done(await officer.post("/v1/subscriptions", json=subscription))
     return {"subscription_id": made["subscription_id"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
 
@@ -69,8 +68,3 @@ async def load(fragile: Cluster, fragile_settings: Settings, aftermath: Aftermat
     facility, people = await aftermath.seed(people=30)
     token = TokenMaker(fragile_settings).make(role="facility", party=facility)
     return Load(facility, people, token, lambda: [fragile.url("claims")])
-
-
-def broken_while(load: Load, seconds: float) -> asyncio.Task[None]:
-    """The load running while the test breaks something."""
-    return asyncio.create_task(load.run(seconds))

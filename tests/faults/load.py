@@ -6,7 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -47,15 +48,26 @@ class Load:
     _reversing: set[str] = field(default_factory=set)
     _random: random.Random = field(default_factory=lambda: random.Random(20261122))
 
-    async def run(self, seconds: float, windows: int = 8) -> None:
-        """Work for a while; calls under way are brought to their end."""
-        until = time.monotonic() + seconds
+    @asynccontextmanager
+    async def at_work(self, windows: int = 8) -> AsyncIterator[None]:
+        """The windows work while the block runs; calls under way at its end are brought to theirs."""
+        closing = asyncio.Event()
         headers = {"Authorization": f"Bearer {self.token}"}
         async with httpx.AsyncClient(headers=headers, timeout=20, trust_env=False, verify=TLS) as client:
-            await asyncio.gather(*(self._work(client, until) for _ in range(windows)))
+            working = asyncio.gather(*(self._work(client, closing) for _ in range(windows)))
+            try:
+                yield
+            finally:
+                closing.set()
+                await working
 
-    async def _work(self, client: httpx.AsyncClient, until: float) -> None:
-        while time.monotonic() < until:
+    async def run(self, seconds: float, windows: int = 2) -> None:
+        """Work for a while with nothing broken."""
+        async with self.at_work(windows):
+            await asyncio.sleep(seconds)
+
+    async def _work(self, client: httpx.AsyncClient, closing: asyncio.Event) -> None:
+        while not closing.is_set():
             dice = self._random.random()
             if dice < 0.1:
                 await self._be_refused(client)

@@ -53,7 +53,7 @@ async def test_the_whole_topic_once_more_backwards_changes_nothing(
     fragile_settings: Settings, producer: Producer, load: Load, aftermath: Aftermath
 ) -> None:
     """Every bill a second time, reversals before what they reverse, hours after: each id is known."""
-    await load.run(3)
+    await load.run(2)
     await aftermath.holds(load)
     before = await aftermath.proof()
     records = await read_all(fragile_settings, CLAIMS)
@@ -95,7 +95,7 @@ async def test_poison_is_set_aside_and_handled_when_replayed(
     async with aftermath.owner() as owner:
         await owner.execute("REVOKE INSERT ON settlement.bill FROM sifang_settlement")
         try:
-            await load.run(0.5, windows=2)
+            await load.run(0.5)
             accepted = len(load.acknowledged)
             assert accepted
             await producer.send([Message(CLAIMS, b"nonsense", b'{"half": ', [("ce_type", b"x"), ("ce_id", b"")])])
@@ -138,7 +138,7 @@ async def test_replaying_what_was_handled_meanwhile_does_nothing(
     fragile: Cluster, fragile_settings: Settings, producer: Producer, load: Load, aftermath: Aftermath
 ) -> None:
     """Letters of events that are in the books already: an operator replays too much, and the inbox knows them."""
-    await load.run(1, windows=2)
+    await load.run(0.5)
     await aftermath.drained(load.facility)
     before = await aftermath.proof()
     own = [r for r in await read_all(fragile_settings, CLAIMS) if load.facility.encode() in r.value]

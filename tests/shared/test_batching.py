@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.batching import Batcher
-from shared.refusals import Refused, Unavailable, declare
+from shared.refusals import RefusalKind, Refused, Unavailable
 
-NO = declare("test.no", status=422, zh="不行", en="no")
+NO = RefusalKind("test.no", 422, "不行", "no")  # not declared: the catalogue is the product's
 
 
 @dataclass

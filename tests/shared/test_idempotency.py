@@ -11,10 +11,10 @@ import pytest
 from shared.database import Connection, Database
 from shared.http import idempotency
 from shared.http.idempotency import KEY_UNKNOWN, Answer, RequestKey, look_up, once, request_hash
-from shared.refusals import Refused, declare
+from shared.refusals import RefusalKind, Refused
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
-SORRY = declare("test.sorry", status=422, zh="抱歉", en="sorry")
+SORRY = RefusalKind("test.sorry", 422, "抱歉", "sorry")  # not declared: the catalogue is the product's
 
 
 def key(name: str, body: str = "{}") -> RequestKey:

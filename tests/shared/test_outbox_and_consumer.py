@@ -18,12 +18,12 @@ from shared.events import Envelope, dead_letter_topic, headers_of, new_id, topic
 from shared.events.notification import MessageDelivered
 from shared.kafka import Message, Producer, Record, Subscription
 from shared.outbox import Relay, announce
-from shared.refusals import Refused, Unavailable, declare
+from shared.refusals import RefusalKind, Refused, Unavailable
 from shared.settings import Settings
 from shared.telemetry import Gauges
 from tests.shared.conftest import SCHEMA
 
-REFUSES = declare("test.refuses", status=422, zh="拒绝", en="refused")
+REFUSES = RefusalKind("test.refuses", 422, "拒绝", "refused")  # not declared: the catalogue is the product's
 
 
 def delivered(message_id: str, number: int = 0) -> Envelope[MessageDelivered]:

@@ -66,7 +66,7 @@ def test_certificates(certificate_type: str, number: str, good: bool) -> None:
         ({"psn_type": "1204"}, [("enrollment.code-unknown", "/x/psn_type")]),
         ({"psn_type": "1204", "region": "430121"}, []),
         (
-            {"valid_from": date(2019, 12, 31)},
+            {"valid_from": date(1949, 9, 30)},
             [("enrollment.code-unknown", f"/x/{n}") for n in ("insutype", "psn_type")],
         ),
         (

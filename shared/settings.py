@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     database_pool_max: int = 12
     database_timeout_s: float = 10.0
     graceful_stop_s: float = 15.0
-    outbox_batch_max: int = 500
+    outbox_batch_max: int = 100
+    """Events carried to the broker at once: more would keep requests waiting while they are handed over."""
     outbox_poll_s: float = 1.0
     consumer_batch_max: int = 500
     consumer_backoff_max_s: float = 5.0

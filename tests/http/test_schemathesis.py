@@ -33,7 +33,7 @@ from tests.world import World
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 bounded = hypothesis.settings(
-    max_examples=4,
+    max_examples=6,
     deadline=None,
     database=None,
     derandomize=True,

@@ -38,16 +38,29 @@ class Admission:
 
 
 async def admit(claims: Claims, admission: Admission, now: datetime) -> tuple[VisitRow, bool]:
-    """The stay, and whether it is new: sent twice, it is admitted once. Raises Refused with every reason."""
+    """The stay, and whether it is new: sent again, even when it would be refused by now, it is the one admitted before.
+
+    Raises Refused with every reason.
+    """
+    known = await _admitted_before(claims, admission)
+    if known is not None:
+        return known, False
     try:
         async with claims.database.transaction() as tx:
             visit = await _decide_admission(tx, claims, admission, now)
             await visits.add_visits(tx, [visit])
         return visit, True
-    except asyncpg.UniqueViolationError as clash:
-        return await _same_admission(claims, admission, clash), False
+    except asyncpg.UniqueViolationError:
+        twin = await _admitted_before(claims, admission)
+        if twin is None:
+            raise
+        return twin, False
     except asyncpg.ExclusionViolationError as clash:
-        raise Refused(errors.STAY_OVERLAPS(pointer="/began_at")) from clash
+        # A twin that is being admitted at this moment takes the same days, and is seen before its number is.
+        twin = await _admitted_before(claims, admission)
+        if twin is None:
+            raise Refused(errors.STAY_OVERLAPS(pointer="/began_at")) from clash
+        return twin, False
 
 
 async def _decide_admission(tx: Connection, claims: Claims, admission: Admission, now: datetime) -> VisitRow:
@@ -77,21 +90,21 @@ async def _decide_admission(tx: Connection, claims: Claims, admission: Admission
     )
 
 
-async def _same_admission(claims: Claims, admission: Admission, clash: Exception) -> VisitRow:
-    """The stay opened before under this number, when it is the same one. Raises Refused when it is another."""
+async def _admitted_before(claims: Claims, admission: Admission) -> VisitRow | None:
+    """The stay opened before under this number, if any. Raises Refused when it is another one."""
     async with claims.database.read() as reader:
         visit = await visits.by_number(reader, admission.facility_code, admission.facility_visit_no)
+        if visit is None:
+            return None
         person = (await copies.people(reader, [admission.person])).get(admission.person)
     same = (
-        visit is not None
-        and person is not None
+        person is not None
+        and admission.insutype in (None, visit.insutype)
         and (visit.person_id, visit.began_at, visit.med_type, visit.emergency)
         == (person.person_id, admission.began_at, admission.med_type, admission.emergency)
     )
-    if visit is None or not same:
-        raise Refused(
-            errors.VISIT_NUMBER_TAKEN(pointer="/facility_visit_no", number=admission.facility_visit_no)
-        ) from clash
+    if not same:
+        raise Refused(errors.VISIT_NUMBER_TAKEN(pointer="/facility_visit_no", number=admission.facility_visit_no))
     return visit
 
 

@@ -91,6 +91,21 @@ async def test_an_admission_sent_twice_is_one(his: MakeHis, owner: Owner) -> Non
     assert await owner.count("visit", "facility_visit_no", body["facility_visit_no"]) == 1
 
 
+async def test_an_admission_sent_again_is_the_same_even_if_it_would_be_refused_by_now(
+    his: MakeHis, owner: Owner
+) -> None:
+    facility = await owner.facility()
+    hospital, body = his(facility), admission(await owner.person())
+    first = await hospital.post("/v1/visits", json=body)
+    await owner.connection.execute("DELETE FROM claims.agreement WHERE facility_code = $1", facility)
+    again = await hospital.post("/v1/visits", json=body)
+    assert (again.status_code, again.json()) == (200, first.json())
+    other_insurance = await hospital.post("/v1/visits", json={**body, "insutype": "310"})
+    assert (other_insurance.status_code, codes(other_insurance)) == (409, ["visit-number-taken"])
+    new = await hospital.post("/v1/visits", json=admission(await owner.person()))
+    assert codes(new) == ["facility-not-contracted"]
+
+
 async def test_nobody_lies_in_two_beds(his: MakeHis, owner: Owner) -> None:
     person, one, another = await owner.person(), his(await owner.facility()), his(await owner.facility())
     visit = await admitted(one, person, hours=48)

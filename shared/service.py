@@ -12,6 +12,7 @@ import functools
 import gc
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ KEYS_EVERY_S = 60.0
 """How often the key set is read again: a new signing key is known a minute later, without a restart."""
 
 INBOX_EVERY_S = 3600.0
+
+LAST_CALLS_S = 0.5
+"""How long a stopping service still answers what arrives on connections that are open already."""
 
 Job = Callable[[], Awaitable[None]]
 """Periodic work of a worker: runs again and again, every `every_s` seconds."""
@@ -340,3 +344,16 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connection, answer the last calls on the old ones with `Connection: close`, then stop.
+
+        Closing an idle connection at once would cut off a request that is on its way on it.
+        """
+        for server in self.servers:
+            server.close()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        until = asyncio.get_running_loop().time() + LAST_CALLS_S
+        while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets)

@@ -45,6 +45,8 @@ class Load:
     answers: Counter[str] = field(default_factory=Counter)
     """Every answer by status, and every call that got none by its error."""
     unexpected: list[str] = field(default_factory=list)
+    done_unanswered: list[str] = field(default_factory=list)
+    """Calls whose connection broke although they were done: their repetition was answered from before."""
     _reversing: set[str] = field(default_factory=set)
     _random: random.Random = field(default_factory=lambda: random.Random(20261122))
 
@@ -108,14 +110,17 @@ class Load:
         self, client: httpx.AsyncClient, path: str, body: Json, headers: dict[str, str]
     ) -> httpx.Response:
         """The answer of a call repeated with the same key until there is one: only 503 asks to come back."""
-        until = time.monotonic() + PATIENCE_S
+        until, broken = time.monotonic() + PATIENCE_S, False
         while time.monotonic() < until:
             try:
                 answer = await client.post(self._random.choice(self.urls()) + path, json=body, headers=headers)
             except httpx.TransportError as error:
                 self.answers[type(error).__name__] += 1
+                broken = broken or not isinstance(error, httpx.ConnectError)
             else:
                 self.answers[str(answer.status_code)] += 1
+                if broken and "Idempotency-Replayed" in answer.headers:
+                    self.done_unanswered.append(path)
                 if answer.status_code != 503:
                     return answer
             await asyncio.sleep(0.1)

@@ -7,8 +7,11 @@ Only `Database.transaction` commits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -24,6 +27,8 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
 
 R = TypeVar("R")
+
+_PLACE = re.compile(r"\$([0-9]+)")
 
 RETRIABLE: tuple[type[BaseException], ...] = (
     OSError,
@@ -65,6 +70,9 @@ class Database:
                 command_timeout=self._settings.database_timeout_s,
                 timeout=5,
                 server_settings={"search_path": self.service, "application_name": f"sifang-{self.service}"},
+                # No code of ours leaves anything behind in a session (locks end with their transaction, LISTEN has a
+                # connection of its own), so that giving a connection back need not cost a round trip.
+                reset=_nothing_to_reset,
             )
 
     async def close(self) -> None:
@@ -97,6 +105,50 @@ class Database:
         """A connection of its own, for LISTEN: a pool would hand it to others."""
         with _outages():
             return await asyncpg.connect(self.url, timeout=5, server_settings={"search_path": self.service})
+
+
+async def _nothing_to_reset(_: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Called by the pool when a connection is given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement that changes rows, with its values, to be run alone or `together` with others."""
+
+    text: str
+    values: Sequence[Any]
+
+    async def run(self, tx: Connection) -> None:
+        """Run it alone."""
+        await tx.execute(self.text, *self.values)
+
+
+def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows of one width as the arrays that `unnest` takes."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def together(tx: Connection, statements: Sequence[Statement]) -> None:
+    """Run several in one round trip, as one statement of PostgreSQL: all see the rows as they were before.
+
+    Constraints hold as if each had run alone, except that foreign keys are looked at when all have run.
+    """
+    texts = tuple(s.text for s in statements)
+    await tx.execute(_woven(texts), *(value for s in statements for value in s.values))
+
+
+@cache
+def _woven(texts: tuple[str, ...]) -> str:
+    """One statement out of several: each becomes a part of WITH, its `$n` counted on from the one before."""
+    parts, before = [], 0
+    for number, text in enumerate(texts):
+        parts.append(f"s{number} AS ({_counted_on(text, before)})")
+        before += max((int(place) for place in _PLACE.findall(text)), default=0)
+    return f"WITH {', '.join(parts)} SELECT"
+
+
+def _counted_on(text: str, before: int) -> str:
+    return _PLACE.sub(lambda place: f"${int(place[1]) + before}", text)
 
 
 class _outages:

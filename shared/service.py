@@ -353,7 +353,5 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        until = asyncio.get_running_loop().time() + LAST_CALLS_S
-        while self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(LAST_CALLS_S if self.server_state.connections else 0)
         await super().shutdown(sockets)

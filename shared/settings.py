@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     graceful_stop_s: float = 15.0
     outbox_batch_max: int = 100
     """Events carried to the broker at once: more would keep requests waiting while they are handed over."""
+    outbox_linger_s: float = 0.04
+    """How long the relay lets commits gather before a round."""
     outbox_poll_s: float = 1.0
     consumer_batch_max: int = 500
     consumer_backoff_max_s: float = 5.0

@@ -23,8 +23,8 @@ class ClaimsSettings(BaseSettings):
     """Other benefit plans than the ones shipped."""
     batch_max: int = 64
     """Settlements gathered into one transaction at most."""
-    batch_workers: int = 2
-    """Group commits under way at once: while one waits for the disk, the next one is decided."""
+    batch_workers: int = 1
+    """Group commits under way at once; on two cores a second one lengthens every call and settles no more."""
     queue_max: int = 2_000
     """Settlements waiting at most; more are told to come back."""
     lines_per_visit_max: int = 20_000

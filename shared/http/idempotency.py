@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.database import Connection, Database
+from shared.database import Connection, Database, Statement
 from shared.refusals import Refusal, Refused, declare
 
 KEY_MISSING = declare(
@@ -95,15 +95,19 @@ async def recall(tx: Connection, keys: Sequence[RequestKey]) -> list[Answer | Re
 async def remember(tx: Connection, answers: Sequence[tuple[RequestKey, Answer]], now: datetime) -> None:
     """Keep the answers, in the transaction of their effects."""
     if answers:
-        await tx.execute(
-            _STORE,
-            [k.party for k, _ in answers],
-            [k.key for k, _ in answers],
-            [k.request_hash for k, _ in answers],
-            [a.status for _, a in answers],
-            [a.body for _, a in answers],
-            now,
-        )
+        await remembrance(answers, now).run(tx)
+
+
+def remembrance(answers: Sequence[tuple[RequestKey, Answer]], now: datetime) -> Statement:
+    """What `remember` runs, for a use case that writes everything in one round trip."""
+    columns = (
+        [k.party for k, _ in answers],
+        [k.key for k, _ in answers],
+        [k.request_hash for k, _ in answers],
+        [a.status for _, a in answers],
+        [a.body for _, a in answers],
+    )
+    return Statement(_STORE, (*columns, now))
 
 
 async def once(

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from services.claims.rules.benefit import Counters
-from shared.database import Connection
+from shared.database import Connection, Statement, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,9 @@ CounterKey = tuple[str, int, str, str]
 """(person, year, insurance, benefit)."""
 
 
-async def add(tx: Connection, rows: Sequence[SettlementRow]) -> None:
+def settlements_added(rows: Sequence[SettlementRow]) -> Statement:
     """Insert. Raises asyncpg.UniqueViolationError: settlement_number, settlement_reversed_once."""
-    await tx.execute(SETTLEMENTS_INSERT, *(list(column) for column in zip(*map(_ROW, rows), strict=True)))
+    return Statement(SETTLEMENTS_INSERT, columns(map(_ROW, rows)))
 
 
 async def get(tx: Connection, settlement_id: str, *, for_update: bool = False) -> SettlementRow | None:
@@ -132,24 +132,24 @@ def _row(record: Any | None) -> SettlementRow | None:
 
 async def lock_counters(tx: Connection, keys: Iterable[CounterKey]) -> dict[CounterKey, Counters]:
     """The counters, made where there were none, locked until the transaction ends."""
-    columns = _key_columns(keys)
-    await tx.execute(COUNTERS_ENSURE, *columns)
-    return {_key(r): _counters(r) for r in await tx.fetch(COUNTERS_FOR_UPDATE, *columns)}
+    wanted = set(keys)
+    locked = await tx.fetch(COUNTERS_FOR_UPDATE, *columns(wanted))
+    if len(locked) < len(wanted):  # after a person's first bill of the year one look is enough
+        await tx.execute(COUNTERS_ENSURE, *columns(wanted))
+        locked = await tx.fetch(COUNTERS_FOR_UPDATE, *columns(wanted))
+    return {_key(r): _counters(r) for r in locked}
 
 
 async def counters(tx: Connection, keys: Iterable[CounterKey]) -> dict[CounterKey, Counters]:
     """The counters as they are; those that never counted are absent."""
-    return {_key(r): _counters(r) for r in await tx.fetch(COUNTERS, *_key_columns(keys))}
+    return {_key(r): _counters(r) for r in await tx.fetch(COUNTERS, *columns(keys))}
 
 
-async def save_counters(tx: Connection, changed: Mapping[CounterKey, Counters]) -> None:
+def counters_saved(changed: Mapping[CounterKey, Counters]) -> Statement:
     """Write locked counters."""
-    rows = [(*key, c.deductible_fen, c.fund_fen, c.bills) for key, c in changed.items()]
-    await tx.execute(COUNTERS_SAVE, *(list(column) for column in zip(*rows, strict=True)))
-
-
-def _key_columns(keys: Iterable[CounterKey]) -> list[list[Any]]:
-    return [list(column) for column in zip(*keys, strict=True)]
+    return Statement(
+        COUNTERS_SAVE, columns((*key, c.deductible_fen, c.fund_fen, c.bills) for key, c in changed.items())
+    )
 
 
 def _key(row: Any) -> CounterKey:

@@ -48,7 +48,7 @@ async def admit(claims: Claims, admission: Admission, now: datetime) -> tuple[Vi
     try:
         async with claims.database.transaction() as tx:
             visit = await _decide_admission(tx, claims, admission, now)
-            await visits.add_visits(tx, [visit])
+            await visits.visits_added([visit]).run(tx)
         return visit, True
     except asyncpg.UniqueViolationError:
         twin = await _admitted_before(claims, admission)
@@ -132,7 +132,7 @@ async def add_lines(claims: Claims, facility_code: str, visit_id: str, lines: Se
             raise Refused(*wrong)
         fresh = [line for line in lines if line.line_no not in known]
         if fresh:
-            await visits.add_lines(tx, [(visit_id, line) for line in fresh])
+            await visits.lines_added((visit_id, line) for line in fresh).run(tx)
     return len(fresh)
 
 
@@ -160,5 +160,5 @@ async def cancel(claims: Claims, facility_code: str, visit_id: str) -> VisitRow:
         state = visit_rules.take_step(visit.state, Step.CANCEL)
         if isinstance(state, Refusal):
             raise Refused(state)
-        await visits.set_states(tx, [(visit_id, state, visit.ended_at)])
+        await visits.states_set([(visit_id, state, visit.ended_at)]).run(tx)
         return (await visits.visits(tx, [visit_id]))[visit_id]

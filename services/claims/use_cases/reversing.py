@@ -91,7 +91,7 @@ async def _reverse(tx: Connection, command: Reversal, now: datetime, traceparent
     }
     with span("claims.reverse", attributes, parent=parent, links=[traceparent]) as opened:
         row = negative_of(original, command, now, traceparent_of(opened) or parent)
-        await settlements.add(tx, [row])
+        await settlements.settlements_added([row]).run(tx)
         await _give_back(tx, original)
         await announce(tx, [envelope_of(_event(row, original.settlement_id), row)])
     return row
@@ -102,14 +102,14 @@ async def _reopen(tx: Connection, original: SettlementRow) -> None:
     state = visit_rules.take_step(visit.state, visit_rules.reversal_step(Kind(original.kind)))
     if isinstance(state, Refusal):
         raise Refused(state)
-    await visits.set_states(tx, [(visit.visit_id, state, visit.ended_at)])
+    await visits.states_set([(visit.visit_id, state, visit.ended_at)]).run(tx)
 
 
 async def _give_back(tx: Connection, original: SettlementRow) -> None:
     key = (original.person_id, original.year, original.insutype, original.benefit)
     used = (await settlements.lock_counters(tx, [key]))[key]
     left = Counters(used.deductible_fen - original.deductible_fen, used.fund_fen - original.fund_fen, used.bills - 1)
-    await settlements.save_counters(tx, {key: left})
+    await settlements.counters_saved({key: left}).run(tx)
 
 
 def negative_of(original: SettlementRow, command: Reversal, now: datetime, traceparent: str | None) -> SettlementRow:

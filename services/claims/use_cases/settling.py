@@ -1,7 +1,7 @@
 """Settling: quotes, discharge settlement, one-call settlement. The hot path: lists of commands, one transaction each.
 
-Both kinds of settlement end in `_settle`, where the counters of the persons are locked, the bills decided one after
-the other, and rows and events written with a handful of statements for the whole batch.
+Both kinds of settlement go through `_decide`, where the counters of the persons are locked, the bills decided one after
+the other, and rows, events and answers written in two round trips for the whole batch.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from services.claims.store.copies import PersonRef
 from services.claims.store.settlements import CounterKey, SettlementRow
 from services.claims.store.visits import VisitRow
 from services.claims.use_cases.parts import Claims, check_codes, check_entitlement, check_line_codes, check_times
-from shared.database import Connection
+from shared.database import Connection, Statement, together
 from shared.events import Envelope, new_id
 from shared.events.claims import Bill as BillEvent
 from shared.events.claims import DischargeSettled, FundShare
-from shared.http.idempotency import Answer, RequestKey, recall, remember
-from shared.outbox import announce
+from shared.http.idempotency import Answer, RequestKey, recall, remembrance
+from shared.outbox import announcement
 from shared.refusals import Refusal, Refused
 from shared.telemetry import amount_band, annotate, begin, is_sampled, span, traceparent_of
 from shared.workdays import shanghai_day
@@ -122,17 +122,18 @@ Checked = Bill | list[Refusal]
 
 Check = Callable[[Connection, Claims, Sequence[C]], Awaitable[list[Checked]]]
 
-Record = Callable[[Connection, Sequence[Bill]], Awaitable[list[SettlementRow]]]
+Record = Callable[[Connection, "Decided", Statement], Awaitable[None]]
+"""Writes what was decided, together with the answers to be kept."""
 
 
 async def settle_one_calls(claims: Claims, commands: Sequence[OneCall]) -> Sequence[Answer | Exception]:
     """Settle outpatient and pharmacy bills in one transaction; one answer or refusal each. Raises Unavailable."""
-    return await _settle_all(claims, commands, _check_one_calls, _open_and_settle)
+    return await _settle_all(claims, commands, _check_one_calls, _open_and_record)
 
 
 async def settle_discharges(claims: Claims, commands: Sequence[Discharge]) -> Sequence[Answer | Exception]:
     """Settle stays in one transaction; one answer or refusal each. Raises Unavailable."""
-    return await _settle_all(claims, commands, _check_discharges, _close_and_settle)
+    return await _settle_all(claims, commands, _check_discharges, _close_and_record)
 
 
 async def quote_one_call(claims: Claims, command: OneCall) -> Decision:
@@ -190,13 +191,13 @@ async def _settle_fresh(
             else:
                 bills.append((index, checked))
     if bills:
-        rows = await record(tx, [bill for _, bill in bills])
+        decided = await _decide(tx, [bill for _, bill in bills])
         kept = []
-        for (index, _), row in zip(bills, rows, strict=True):
+        for (index, _), row in zip(bills, decided.rows, strict=True):
             answer = claims.render(row)
             results[index] = answer
             kept.append((commands[index].key, answer))
-        await remember(tx, kept, commands[0].now)
+        await record(tx, decided, remembrance(kept, commands[0].now))
     return [result for result in results if result is not None]
 
 
@@ -322,19 +323,37 @@ def _check_discharge(
     )
 
 
-async def _open_and_settle(tx: Connection, bills: Sequence[Bill]) -> list[SettlementRow]:
-    await visits.add_visits(tx, [bill.visit for bill in bills])
-    await visits.add_lines(tx, [(bill.visit.visit_id, line) for bill in bills for line in bill.lines])
-    return await _settle(tx, bills)
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Bills and what they came to, to be written."""
+
+    bills: Sequence[Bill]
+    rows: list[SettlementRow]
+    counters: dict[CounterKey, Counters]
+
+    def statements(self) -> list[Statement]:
+        """What both kinds of settlement write."""
+        return [
+            settlements.settlements_added(self.rows),
+            settlements.counters_saved(self.counters),
+            announcement([envelope_of(settled_event(row), row) for row in self.rows]),
+        ]
 
 
-async def _close_and_settle(tx: Connection, bills: Sequence[Bill]) -> list[SettlementRow]:
-    await visits.set_states(tx, [(b.visit.visit_id, b.visit.state, b.visit.ended_at) for b in bills])
-    return await _settle(tx, bills)
+async def _open_and_record(tx: Connection, decided: Decided, answers: Statement) -> None:
+    bills = decided.bills
+    opened = visits.visits_added([bill.visit for bill in bills])
+    lines = visits.lines_added((bill.visit.visit_id, line) for bill in bills for line in bill.lines)
+    await together(tx, [opened, lines, *decided.statements(), answers])
 
 
-async def _settle(tx: Connection, bills: Sequence[Bill]) -> list[SettlementRow]:
-    """Decide the bills one after the other under the lock of their counters, write rows and events."""
+async def _close_and_record(tx: Connection, decided: Decided, answers: Statement) -> None:
+    closed = visits.states_set([(b.visit.visit_id, b.visit.state, b.visit.ended_at) for b in decided.bills])
+    await together(tx, [closed, *decided.statements(), answers])
+
+
+async def _decide(tx: Connection, bills: Sequence[Bill]) -> Decided:
+    """Decide the bills one after the other under the lock of their counters."""
     counters = await settlements.lock_counters(tx, [bill.counter_key for bill in bills])
     spans = [
         begin("claims.settle", _attributes(b), parent=b.traceparent) if is_sampled(b.traceparent) else None
@@ -345,14 +364,11 @@ async def _settle(tx: Connection, bills: Sequence[Bill]) -> list[SettlementRow]:
         decision = bill.decide(counters[bill.counter_key])
         counters[bill.counter_key] = benefit.after(counters[bill.counter_key], decision)
         rows.append(_row(bill, decision, traceparent_of(opened) if opened else bill.traceparent))
-    await settlements.add(tx, rows)
-    await settlements.save_counters(tx, counters)
-    await announce(tx, [envelope_of(settled_event(row), row) for row in rows])
     for row, opened in zip(rows, spans, strict=True):
         if opened is not None:
             annotate(opened, {"sifang.settlement": row.settlement_id, "sifang.amount_band": amount_band(row.total_fen)})
             opened.end()
-    return rows
+    return Decided(bills, rows, counters)
 
 
 def _attributes(bill: Bill) -> dict[str, str]:

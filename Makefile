@@ -8,7 +8,7 @@ DEVELOPS := $(VENV)/.installed-to-develop
 SECRETS = $${SIFANG_SECRETS_DIR:-.local/secrets}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format docs bench bench-settle token status reset dead-letters lock
+.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy token status reset dead-letters lock
 unexport PYTHONPATH PYTHONHOME
 
 help: ## List what can be made
@@ -32,7 +32,7 @@ demo: $(RUNS) ## Play the main job on a cluster of its own; KEEP=1 leaves it up 
 
 test: $(DEVELOPS) ## Run the tests; ARGS="-k word" for some of them
 	@$(PY) -m deploy.local fetch
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m deploy.testing $(ARGS)
 
 lint: $(DEVELOPS) ## Check style, types, imports, generated documents and house rules
 	@$(PY) -m ruff check .
@@ -54,6 +54,9 @@ bench: $(DEVELOPS) ## Measure everything; ends with one JSON line
 
 bench-settle: $(DEVELOPS) ## Measure settlement alone, within a minute; ends with one JSON line
 	@$(PY) -m tests.bench settle
+
+bench-policy: $(DEVELOPS) ## Measure the policy engine alone, within a minute; ends with one JSON line
+	@$(PY) -m tests.bench policy
 
 token: $(RUNS) ## Print a token: make -s token ROLE=officer PARTY=411603
 	@test -n "$(ROLE)" -a -n "$(PARTY)" || { echo "say who: make -s token ROLE=officer PARTY=411603" >&2; exit 2; }

@@ -85,6 +85,9 @@ class Parts:
     service: object
     """What its endpoints find at `call.service`."""
     jobs: Sequence[Every] = ()
+    """Work of the worker part."""
+    always: Sequence[Every] = ()
+    """Work of every process of the service, also of one that only answers requests; done once before it answers any."""
     close: Sequence[Callable[[], Awaitable[None]]] = field(default_factory=tuple)
     """Run at the stop, after the last request: batchers finish what they accepted."""
 
@@ -144,6 +147,9 @@ class Process:
         self._workers.append(
             self._worker("keys", functools.partial(_repeat, Every(KEYS_EVERY_S, self._verifier.load, "keys")))
         )
+        for job in self._parts.always:
+            await _until_available(job.job)
+            self._workers.append(self._worker(job.name, functools.partial(_repeat, job)))
         if self._base.settings.parts != "api":
             self._start_workers()
         try:

@@ -13,7 +13,8 @@ from deploy.local.cluster import Cluster
 from tests.conftest import TLS, MakeToken
 from tests.contracts.apps import Operation
 from tests.flow import Flow, days_ago, done, eventually
-from tests.services.claims.seeds import HUAIYANG, admission, fresh, key, one_call
+from tests.services.claims.packs import next_version
+from tests.services.claims.seeds import HUAIYANG, ZHOUKOU, admission, fresh, key, one_call, reversal
 from tests.services.enrollment.people import PAPERS
 from tests.services.settlement.world import Books, Hospital, totals_of
 
@@ -46,6 +47,7 @@ async def world(services: Cluster, token: MakeToken, books: Books) -> AsyncItera
         ids = await _enrolled(flow)
         ids |= await _contracted(flow)
         ids |= await _treated(flow, ids)
+        ids |= await _ruled(flow, ids)
         ids |= await _reconciled(flow, books)
         ids |= await _subscribed(flow)
         yield World(flow, ids)
@@ -90,6 +92,33 @@ async def _treated(flow: Flow, ids: dict[str, str]) -> dict[str, str]:
     settled = done(await window.post("/v1/settlements", json=one_call(ids["person_id"]), headers=key()))
     await flow.booked(ids["code"], settled["settlement_id"])
     return {"visit_id": visit_id, "settlement_id": settled["settlement_id"], "party": ids["code"]}
+
+
+async def _ruled(flow: Flow, ids: dict[str, str]) -> dict[str, str]:
+    """A policy that is proposed, and a bill that would come to something else by now."""
+    author = flow.acting("claims", "officer", ZHOUKOU, "author")
+    proposed = done(await author.post("/v1/policies", json={"files": next_version()}))
+    period = {"since": days_ago(30), "until": days_ago(0)}
+    replay = done(await author.post(f"/v1/policies/{proposed['proposal_id']}/replays", json=period))
+    window = flow.acting("claims", "facility", ids["code"])
+    person = await flow.person()
+    await flow.known(ids["code"], person)
+    # The first uses up the year's limit of outpatient care; without it the second is paid.
+    first, _ = [
+        done(await window.post("/v1/settlements", json=one_call(person.person_id), headers=key())) for _ in range(2)
+    ]
+    done(await window.post(f"/v1/settlements/{first['settlement_id']}/reversal", json=reversal(), headers=key()))
+    officer = flow.acting("claims", "officer", HUAIYANG)
+
+    async def listed() -> str | None:
+        items = done(await officer.get("/v1/resettlements"))["items"]
+        return next((item["item_id"] for item in items if item["person_id"] == person.person_id), None)
+
+    return {
+        "proposal_id": proposed["proposal_id"],
+        "replay_id": replay["replay_id"],
+        "item_id": await eventually(listed),
+    }
 
 
 async def _reconciled(flow: Flow, books: Books) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
-from deploy.demo.chapters import month, one_bill, payments, proof, setting, statements
+from deploy.demo.chapters import month, one_bill, payments, policies, proof, setting, statements
 from deploy.demo.checks import Checks
 from deploy.demo.client import Services, UnexpectedAnswer
 from deploy.demo.clock import PlayClock
@@ -70,6 +70,7 @@ async def _chapters(scene: Scene) -> None:
     """All chapters in order. Raises UnexpectedAnswer, alone or in a group."""
     await setting.play(scene)
     followed = await one_bill.play(scene)
+    await policies.play(scene)
     await month.play(scene, days_of(scene.world.period))
     await statements.play(scene)
     await payments.play(scene, followed)

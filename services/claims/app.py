@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from functools import partial
 
-from services.claims.api import ClaimsService, render, router
-from services.claims.config import ClaimsSettings, PlanBook
+from services.claims.api import ROUTERS, ClaimsService, render
+from services.claims.config import ClaimsSettings
 from services.claims.handlers import HANDLERS
-from services.claims.use_cases import settling
-from services.claims.use_cases.parts import Claims
-from services.claims.use_cases.settling import Discharge, OneCall
+from services.claims.use_cases import rechecking, replaying, settling
+from services.claims.use_cases.bills import Discharge, OneCall
+from services.claims.use_cases.parts import Claims, Policies
+from services.claims.use_cases.policies import Library, shipped
 from shared.batching import Batcher
 from shared.codes import CodeSets
 from shared.http.idempotency import Answer
 from shared.keys import DATA_KEYS
 from shared.personal import PersonalDataKeys
-from shared.service import Base, Parts
+from shared.policy.book import Book
+from shared.service import Base, Every, Parts
 
 
 def make(base: Base) -> Parts:
     """The parts of claims."""
     settings = ClaimsSettings()
+    packs = shipped(settings)
     claims = Claims(
         database=base.database,
         regions=base.regions,
         codes=CodeSets.load(base.regions),
-        plans=PlanBook.load(base.regions, settings.plans_file),
+        policies=Policies(packs, Book(packs)),
         keys=PersonalDataKeys.from_json((base.settings.secrets_dir / DATA_KEYS).read_text()),
         settings=settings,
         render=render,
@@ -49,11 +52,21 @@ def make(base: Base) -> Parts:
     return Parts(
         name="claims",
         title="Sifang claims 待遇结算",
-        routers=[router],
+        routers=ROUTERS,
         handlers=HANDLERS,
         service=ClaimsService(claims, one_calls, discharges),
+        always=[Every(settings.policies_every_s, Library(claims).refresh, "policies")],
+        jobs=[
+            Every(settings.recheck_every_s, partial(_recheck, claims, base), "recheck"),
+            Every(settings.replay_every_s, partial(replaying.work, claims, base.clock), "replays"),
+        ],
         close=(one_calls.close, discharges.close),
     )
+
+
+async def _recheck(claims: Claims, base: Base) -> None:
+    while await rechecking.recheck(claims, base.clock()):
+        pass
 
 
 def _keys(command: OneCall | Discharge) -> frozenset[str]:

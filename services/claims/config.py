@@ -1,17 +1,12 @@
-"""Settings of claims: `SIFANG_CLAIMS_*`, and the benefit plans it was given."""
+"""Settings of claims: `SIFANG_CLAIMS_*`, and where its policy packs come from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.claims.rules.benefit import Plan, plan_of
-from shared.regions import RegionTree
+SHIPPED = Path(__file__).parents[2] / "packs"
 
 
 class ClaimsSettings(BaseSettings):
@@ -19,8 +14,17 @@ class ClaimsSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIFANG_CLAIMS_", extra="ignore")
 
-    plans_file: Path | None = None
-    """Other benefit plans than the ones shipped."""
+    packs_dir: Path | None = None
+    """Folder of the policy packs that are in force from the start, when not the one shipped; officers put further ones
+    in force."""
+    packs: tuple[str, ...] = ("zhoukou", "chizhou", "national")
+    """Which of its folders."""
+    policies_every_s: float = 2.0
+    """How often a process looks for packs that were put in force elsewhere."""
+    replay_every_s: float = 3.0
+    """How often it is looked for replays of policies that were asked for."""
+    recheck_every_s: float = 5.0
+    """How often it is looked for persons whose later bills are to be decided again."""
     batch_max: int = 64
     """Settlements gathered into one transaction at most."""
     batch_workers: int = 1
@@ -31,22 +35,3 @@ class ClaimsSettings(BaseSettings):
     """Fee lines one visit may hold."""
     clock_tolerance_s: int = 300
     """How far a facility's clock may run ahead of ours."""
-
-
-class PlanBook:
-    """Finds the plan of a home region and insurance: the nearest one above the region."""
-
-    def __init__(self, plans: Mapping[tuple[str, str], Plan], regions: RegionTree) -> None:
-        self._plans, self._regions = plans, regions
-        self.find = cache(self._find)
-
-    @classmethod
-    def load(cls, regions: RegionTree, file: Path | None = None) -> PlanBook:
-        """The plans of a YAML file. Raises KeyError or ValueError when it is malformed."""
-        source = file or resources.files("services.claims").joinpath("plans.yaml")
-        plans = [plan_of(document) for document in yaml.safe_load(source.read_text(encoding="utf-8"))]
-        return cls({(p.region, p.insutype): p for p in plans}, regions)
-
-    def _find(self, region: str, insutype: str) -> Plan | None:
-        above = self._regions.ancestors(region) if region in self._regions else ()
-        return next((self._plans[r, insutype] for r in above if (r, insutype) in self._plans), None)

@@ -43,6 +43,13 @@ NO_PLAN = declare(
     zh="参保地 {region} 没有险种 {insutype} 的待遇政策。",
     en="Region {region} has no benefit plan for insurance {insutype}.",
 )
+NOT_COVERED = declare("claims.not-covered", status=422, zh="不予支付：{why_zh}", en="Not covered: {why_en}")
+POLICY_UNDECIDED = declare(
+    "claims.policy-undecided",
+    status=422,
+    zh="待遇政策不能确定此账单（{code}）：{why_zh}",
+    en="The benefit policy does not decide this bill ({code}): {why_en}",
+)
 CODE_UNKNOWN = declare(
     "claims.code-unknown",
     status=422,
@@ -153,3 +160,58 @@ IS_A_REVERSAL = declare(
     zh="撤销结算不能再撤销；如需恢复请重新结算。",
     en="A reversal is not reversed; settle anew instead.",
 )
+POLICY_FAULT = declare(
+    "claims.policy-fault",
+    status=422,
+    zh="{file} 第 {line} 行第 {column} 列（{code}）：{why_zh}",
+    en="{file}, line {line}, column {column} ({code}): {why_en}",
+)
+POLICY_EXAMPLE_FAILED = declare(
+    "claims.policy-example-failed",
+    status=422,
+    zh="政策包自带的示例 {example} 计算结果不符。",
+    en="The pack's own example {example} does not come out.",
+)
+POLICY_VERSION_TAKEN = declare(
+    "claims.policy-version-taken",
+    status=409,
+    zh="政策包 {pack} 的版本 {version} 已存在；生效的版本不可更改。",
+    en="Version {version} of the pack {pack} exists already; what is in force is never changed.",
+)
+POLICY_AREA_TAKEN = declare(
+    "claims.policy-area-taken",
+    status=409,
+    zh="统筹区 {area} 已有政策包 {pack}；一个统筹区只有一个政策包，修改请提交其新版本。",
+    en="The area {area} has the pack {pack}: an area has one pack, of which a new version may be proposed.",
+)
+POLICY_NAME_TAKEN = declare(
+    "claims.policy-name-taken",
+    status=409,
+    zh="政策包名 {pack} 已由统筹区 {area} 使用。",
+    en="The pack {pack} is that of the area {area}.",
+)
+POLICY_UNKNOWN = declare("claims.policy-unknown", status=404, zh="没有该政策包版本。", en="There is no such version.")
+POLICY_DECIDED = declare(
+    "claims.policy-decided", status=409, zh="该版本已为 {state} 状态。", en="This version is {state} already."
+)
+POLICY_SAME_PERSON = declare(
+    "claims.policy-same-person",
+    status=403,
+    zh="提出人不得自行审批。",
+    en="Who proposed a pack does not decide about it.",
+)
+POLICY_DIGEST_DIFFERS = declare(
+    "claims.policy-digest-differs",
+    status=409,
+    zh="审批所依据的摘要与提交的文件不一致。",
+    en="The digest is not that of the files proposed.",
+)
+REPLAY_UNKNOWN = declare("claims.replay-unknown", status=404, zh="没有该政策测算。", en="There is no such replay.")
+WORKING_UNKNOWN = declare(
+    "claims.no-explanation",
+    status=404,
+    zh="撤销结算没有单独的计算说明；请查看原结算。",
+    en="A reversal has no explanation of its own; look at the settlement it reverses.",
+)
+ITEM_UNKNOWN = declare("claims.item-unknown", status=404, zh="没有该重算事项。", en="There is no such work item.")
+ITEM_CLOSED = declare("claims.item-closed", status=409, zh="该重算事项已关闭。", en="The work item is closed.")

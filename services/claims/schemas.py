@@ -1,18 +1,25 @@
-"""Bodies of claims' requests and answers; known only to `api.py`. Amounts are whole fen."""
+"""Bodies of claims' requests and answers; known only to `api`. Amounts are whole fen."""
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from services.claims.rules.benefit import Decision
+from services.claims.rules import benefit
 from services.claims.rules.lines import FeeLine
+from services.claims.store.policies import PackRow
+from services.claims.store.rechecks import ItemRow
+from services.claims.store.replays import ReplayRow
 from services.claims.store.settlements import SettlementRow
 from services.claims.store.visits import VisitRow
 from shared.http.paging import PageQuery
-from shared.http.types import Body, Code, Fen, Id, Moment, Month, Quantity, RegionCode, Text, UnitPrice, View
+from shared.http.types import Body, Code, Fen, Id, Moment, Month, Quantity, Query, RegionCode, Text, UnitPrice, View
+from shared.policy.decision import Decision
+
+FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}\.yaml$")]
 
 Unsigned = Annotated[int, Field(strict=True, ge=0, le=10**16)]
 
@@ -258,32 +265,41 @@ class FeeLineView(View):
 
 
 _AMOUNTS: dict[str, JsonValue] = {
-    "plan": "zhoukou-residents-2026",
-    "ratio": "0.637500",
+    "policy": "zhoukou@2026.1",
+    "benefit": "residents-inpatient",
+    "shares": {"390100": 513375, "390200": 0},
+    "ratio": "0.750000",
     "total_fen": 1234500,
-    "fund_fen": 431694,
-    "person_fen": 802806,
+    "fund_fen": 513375,
+    "person_fen": 721125,
     "account_fen": 0,
-    "cash_fen": 802806,
+    "cash_fen": 721125,
     "hospital_fen": 0,
     "own_fen": 400000,
+    "over_ceiling_fen": 0,
     "prepay_fen": 100000,
     "in_scope_fen": 734500,
-    "deductible_fen": 57333,
-    "by_ratio_fen": 245473,
+    "deductible_fen": 50000,
+    "by_ratio_fen": 171125,
     "over_cap_fen": 0,
+    "relieved_fen": 0,
 }
 
 
 class AmountsView(View):
-    """Who pays what (fen): total = fund + person + hospital; person = account + cash; total = own + prepay + in_scope;
-    in_scope = deductible + fund + by_ratio + over_cap.
+    """Who pays what (fen): total = fund + person + hospital; person = account + cash; fund = Σ shares;
+    total = own + over_ceiling + prepay + in_scope; in_scope + relieved = deductible + fund + hospital + by_ratio +
+    over_cap.
     """
 
-    plan: str
-    """The benefit plan that decided."""
+    policy: str
+    """The policy pack and version that decided: `zhoukou@2026.1`."""
+    benefit: str
+    """Its benefit (待遇) that applied."""
+    shares: dict[str, int]
+    """What each fund (基金支付类型) pays."""
     ratio: str
-    """基金支付比例, all factors applied."""
+    """What the first fund pays of the expense above the deductible, all factors applied (基金支付比例)."""
     total_fen: int
     """医疗费总额."""
     fund_fen: int
@@ -298,6 +314,8 @@ class AmountsView(View):
     """医院负担金额."""
     own_fen: int
     """全自费金额."""
+    over_ceiling_fen: int
+    """超限价自费费用."""
     prepay_fen: int
     """先行自付金额."""
     in_scope_fen: int
@@ -308,6 +326,8 @@ class AmountsView(View):
     """按比例自付."""
     over_cap_fen: int
     """超限额自付."""
+    relieved_fen: int
+    """What funds pay of the expense outside the scope."""
 
 
 class QuoteView(AmountsView):
@@ -318,9 +338,8 @@ class QuoteView(AmountsView):
     @classmethod
     def of(cls, decision: Decision) -> QuoteView:
         """The view of a quote."""
-        named = {name: getattr(decision, name) for name in cls.model_fields if hasattr(decision, name)}
-        rest = {"account_fen": 0, "cash_fen": decision.person_fen, "hospital_fen": 0}
-        return cls(**{**named, **rest, "ratio": f"{decision.ratio:.6f}"})
+        amounts = benefit.amounts_of(decision)
+        return cls(**{**amounts, "ratio": f"{amounts['ratio']:.6f}", "shares": json.loads(amounts["shares"])})
 
 
 class SettlementView(AmountsView):
@@ -374,5 +393,304 @@ class SettlementView(AmountsView):
     def of(cls, row: SettlementRow) -> SettlementView:
         """The view of a row. The row's amounts were checked by the database, so they are not checked again."""
         values = {name: getattr(row, name) for name in cls.model_fields}
-        values["ratio"] = f"{row.ratio:.6f}"
+        values["ratio"], values["shares"] = f"{row.ratio:.6f}", json.loads(row.shares)
         return cls.model_construct(**values)
+
+
+class ExplanationQuery(Query):
+    """For whom the explanation is."""
+
+    reader: Literal["patient", "officer", "machine"] = "patient"
+
+
+class ExplanationView(View):
+    """How a settlement came about: the calculation's own record, told for a reader."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "settlement_id": "01KAJ6C3T5X9B1N7K2M4P8Q6R0",
+                    "policy": "zhoukou@2026.1",
+                    "reader": "patient",
+                    "language": "zh",
+                    "lines": ["起付线以内500.00元由您负担。"],
+                    "steps": [],
+                    "clauses": {"residents": "居民 150/500/1000, 85/75/65 %, cap 150,000"},
+                }
+            ]
+        }
+    )
+
+    settlement_id: str
+    policy: str
+    reader: str
+    language: str
+    lines: list[str]
+    """The explanation in sentences; empty for a machine."""
+    steps: list[dict[str, JsonValue]]
+    """Every step with its inputs and result; for a machine."""
+    clauses: dict[str, str]
+    """The clauses the steps cite, by id."""
+
+
+_FILES: dict[str, JsonValue] = {"pack.yaml": "pack: zhoukou\n…"}
+_POLICY: dict[str, JsonValue] = {
+    "proposal_id": "01KAJ6C3T5X9B1N7K2M4P8Q6R0",
+    "pack": "zhoukou",
+    "version": "2027.1",
+    "area": "411600",
+    "valid_from": "2027-01-01",
+    "valid_to": None,
+    "digest": "9f86d081884c7d659a2feaa0c55ad015" * 2,
+    "state": "proposed",
+    "proposed_by": "officer-1",
+    "proposed_at": "2026-11-20T02:00:03Z",
+    "decided_by": None,
+    "decided_at": None,
+    "reason": None,
+}
+
+
+class PolicyBody(Body):
+    """A version of a policy pack, as files."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"files": _FILES}]})
+
+    files: Annotated[dict[FileName, Annotated[str, Field(max_length=1_000_000)]], Field(min_length=1, max_length=50)]
+    """YAML documents by file name; see `docs/policy-packs.md`."""
+
+
+class ApprovalBody(Body):
+    """Which content is approved."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"digest": "9f86d081884c7d659a2feaa0c55ad015" * 2}]})
+
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ReasonBody(Body):
+    """Why."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "比例与文件不符"}]})
+
+    reason: Text
+
+
+class CaseBody(Body):
+    """A case file to be run."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"case": "id: my-case\n…"}]})
+
+    case: Annotated[str, Field(min_length=1, max_length=1_000_000)]
+
+
+class PolicyView(View):
+    """A version of a policy pack."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_POLICY]})
+
+    proposal_id: str
+    pack: str
+    version: str
+    area: str
+    valid_from: date
+    valid_to: date | None
+    digest: str
+    state: Literal["proposed", "in_force", "rejected"]
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, row: PackRow) -> PolicyView:
+        """The view of a row."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+
+
+class CheckedView(View):
+    """A pack that passed its check, with all its examples."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "pack": "zhoukou",
+                    "version": "2027.1",
+                    "digest": "9f86d081884c7d659a2feaa0c55ad015" * 2,
+                    "examples": 12,
+                }
+            ]
+        }
+    )
+
+    pack: str
+    version: str
+    digest: str
+    examples: int
+    """How many worked examples came out."""
+
+
+class DocumentView(View):
+    """A version with its files."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"policy": _POLICY, "files": _FILES}]})
+
+    policy: PolicyView
+    files: dict[str, str]
+
+
+class DifferenceView(View):
+    """What changes for whom between two versions, in words."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "head": [],
+                    "removed": [],
+                    "added": [],
+                    "changed": [
+                        {
+                            "path": "residents-outpatient/pool",
+                            "rule": "居民门诊与药店：居民医保基金",
+                            "whom": "居民",
+                            "of": "封顶",
+                            "before": "600.00元",
+                            "after": "800.00元",
+                            "change": "+200.00元",
+                        }
+                    ],
+                    "clauses": [],
+                    "examples": [],
+                }
+            ]
+        }
+    )
+
+    head: list[dict[str, JsonValue]]
+    """What changes about the pack itself."""
+    removed: list[dict[str, JsonValue]]
+    added: list[dict[str, JsonValue]]
+    """Rules."""
+    changed: list[dict[str, JsonValue]]
+    clauses: list[dict[str, JsonValue]]
+    examples: list[dict[str, JsonValue]]
+    """What the worked examples come to by each version."""
+
+
+class RunView(View):
+    """What the cases of a file come to; amounts are yuan as text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"cases": [{"case": "my-case", "ok": True, "bills": []}]}]}
+    )
+
+    cases: list[dict[str, JsonValue]]
+
+
+class DifferenceQuery(Query):
+    """Against which version."""
+
+    against: Id | None = None
+    """A proposal; by default what holds on the day the new version begins."""
+
+
+class ReplayBody(Body):
+    """Over which bills: those that ended in these days."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"since": "2026-01-01", "until": "2026-12-31"}]})
+
+    since: date
+    until: date
+
+
+class ReplayView(View):
+    """A replay of a policy (政策测算)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "replay_id": "01KAJ6C3T5X9B1N7K2M4P8Q6R3",
+                    "proposal_id": "01KAJ6C3T5X9B1N7K2M4P8Q6R0",
+                    "since": "2026-01-01",
+                    "until": "2026-12-31",
+                    "state": "asked",
+                    "progress": "deciding: 120,000 / 350,000",
+                    "result": None,
+                    "asked_by": "officer-1",
+                    "asked_at": "2026-11-20T02:00:03Z",
+                    "finished_at": None,
+                }
+            ]
+        }
+    )
+
+    replay_id: str
+    proposal_id: str
+    since: date
+    until: date
+    state: Literal["asked", "done", "failed"]
+    progress: str
+    result: JsonValue
+    """What `sifang policy replay --json` writes: cost by layer, level and group, winners and losers."""
+    asked_by: str
+    asked_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, row: ReplayRow) -> ReplayView:
+        """The view of a row."""
+        values = {name: getattr(row, name) for name in cls.model_fields}
+        return cls(**{**values, "result": None if row.result is None else json.loads(row.result)})
+
+
+class ItemsQuery(PageQuery):
+    """Which work items are wanted."""
+
+    state: Literal["open", "closed"] = "open"
+
+
+class ItemView(View):
+    """A work item (重算事项): a settled bill that would come to something else today."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "item_id": "01KAJ6C3T5X9B1N7K2M4P8Q6R1",
+                    "settlement_id": "01KAJ6C3T5X9B1N7K2M4P8Q6R0",
+                    "person_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q",
+                    "home_region": "411628",
+                    "because": "01KAJ6C3T5X9B1N7K2M4P8Q6R2",
+                    "fund_fen": 20000,
+                    "expected_fund_fen": 15000,
+                    "state": "open",
+                    "opened_at": "2026-11-20T02:00:03Z",
+                    "closed_at": None,
+                    "note": None,
+                }
+            ]
+        }
+    )
+
+    item_id: str
+    settlement_id: str
+    person_id: str
+    home_region: str
+    because: str
+    """The settlement or reversal that changed what came before."""
+    fund_fen: int
+    expected_fund_fen: int
+    state: str
+    opened_at: datetime | None
+    closed_at: datetime | None
+    note: str | None
+
+    @classmethod
+    def of(cls, row: ItemRow) -> ItemView:
+        """The view of a row."""
+        return cls(**{name: getattr(row, name) for name in cls.model_fields})

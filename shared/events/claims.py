@@ -67,3 +67,22 @@ class SettlementReversed(Bill):
 
     reverses_settlement_id: str
     reason: str = ""
+
+
+class PolicyPutInForce(Event):
+    """A version of a policy pack (待遇政策) is in force: bills whose deciding day lies in its time are decided by it.
+    Key: the pack."""
+
+    announcer: ClassVar[str] = "claims"
+    pack: str
+    pack_version: str
+    area: str
+    """The pooling area (统筹区) it holds for, with all below it."""
+    valid_from: date
+    valid_to: date | None
+    digest: str
+    """SHA-256 of its files."""
+
+    @property
+    def key(self) -> str:
+        return self.pack

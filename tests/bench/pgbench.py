@@ -14,7 +14,10 @@ import asyncpg
 from deploy.local.postgres import binaries
 from tests.bench.world import LINES
 
-TABLES = ("visit", "fee_line", "settlement", "year_counter", "outbox", "idempotency")
+TABLES = ("visit", "fee_line", "settlement", "working", "year_book", "outbox", "idempotency")
+
+STEPS_BYTES = 1_300
+"""What the record of a bill of twenty lines comes to, compressed."""
 
 _LINE = (
     "('b:client_id-:id', '{n}', 'XN05BAD148A0010101783{n:02d}', '0{c}', '2026-11-02T09:30:00+08:00',"
@@ -27,12 +30,14 @@ BEGIN;
 INSERT INTO visit VALUES ('b:client_id-:id', 'H41160300001', 'v:client_id-:id', 'p:p', 'outpatient', '11', '390', false,
   '2026-11-02T09:00:00+08:00', '2026-11-02T10:00:00+08:00', 'settled');
 INSERT INTO fee_line VALUES {lines};
-INSERT INTO year_counter VALUES ('p:p', 2026, '390', 'outpatient', 5000, 0, 1)
-  ON CONFLICT (person_id, year, insutype, benefit) DO UPDATE SET bills = year_counter.bills + 1;
+INSERT INTO year_book VALUES ('p:p', '{{"residents-outpatient-fund@2026": 3810}}', '2026-11-02')
+  ON CONFLICT (person_id) DO UPDATE SET used = EXCLUDED.used;
 INSERT INTO settlement VALUES ('b:client_id-:id', 'b:client_id-:id', 'p:p', 'H41160300001', 's:client_id-:id', NULL,
-  NULL, 'outpatient', '411603', '411628', '390', '15', '11', '11', '6', '2026-11-02', '2026-11-02', now(), 2026,
-  'outpatient',
-  'zhoukou-residents-2026', '390100', 0.3, 20000, 3810, 16190, 0, 16190, 0, 6000, 700, 13300, 600, 8890, 0, NULL);
+  NULL, 'outpatient', '411603', '411628', '390', '15', '11', '11', '6', '2026-11-02', '2026-11-02', now(),
+  'zhoukou@2026.1', 'residents-outpatient', '{{"390100": 3810}}', 0.3, 20000, 3810, 16190, 0, 16190, 0, 6000, 0, 700,
+  13300, 600, 8890, 0, 0, NULL);
+INSERT INTO working VALUES ('b:client_id-:id', '{{"scheme": "居民", "care": "门诊", "level": "二级"}}',
+  '{{"residents-outpatient-fund@2026": 3810}}', decode(repeat('ab', {steps}), 'hex'));
 INSERT INTO outbox (event_id, type, key, data, occurred_at, traceparent) VALUES ('b:client_id-:id',
   'sifang.claims.DischargeSettled.v1', 'b:client_id-:id', '{data}', now(), NULL);
 INSERT INTO idempotency VALUES ('H41160300001', 'k:client_id-:id', decode(repeat('ab', 32), 'hex'), 201, '{data}',
@@ -44,7 +49,7 @@ END;
 def script() -> str:
     """The transaction of one bill."""
     lines = ",\n  ".join(_LINE.format(n=n, c=n % 3 + 1) for n in range(LINES))
-    return _SCRIPT.format(lines=lines, data="x" * 700)
+    return _SCRIPT.format(lines=lines, data="x" * 700, steps=STEPS_BYTES)
 
 
 async def make_tables(owner_url: str) -> None:

@@ -58,7 +58,7 @@ def test_body_examples_are_bodies_it_takes(operation: Operation) -> None:
         assert found, "a body without an example"
         for example in found:
             signature.body.model_validate_json(json.dumps(example))
-    elif signature.request:
+    elif signature.request and operation.method != "GET":
         assert shown is not None, "a streamed body that is not documented"
         assert all(content["example"] for content in shown["content"].values())
     else:

@@ -14,7 +14,7 @@ import pytest
 from shared.auth import Role
 from tests.contracts.apps import Operation, operations
 from tests.flow import days_ago
-from tests.services.claims.seeds import HUAIYANG, key
+from tests.services.claims.seeds import HUAIYANG, ZHOUKOU, key
 from tests.world import World
 
 PUBLIC = {
@@ -24,6 +24,11 @@ PUBLIC = {
     "get_summary": "a month is nobody's; the answer holds the caller's own parties only",
     "retry_message": "operations staff act for the whole deployment and see numbers only",
     "get_proof": "adds up the books of the whole deployment; sums by book, no bill and no person",
+    "list_policies": "policies are public: whoever is insured may read what is paid and why",
+    "get_policy": "policies are public",
+    "show_policy": "policies are public",
+    "compare_policy": "policies are public",
+    "run_case": "policies are public, and a case is made up",
     "set_language": "notification keeps no region of a person; nothing but the language of messages changes",
 }
 
@@ -64,6 +69,9 @@ _ID_NAMES = {
     "case_id",
     "payment_id",
     "subscription_id",
+    "proposal_id",
+    "replay_id",
+    "item_id",
 }
 
 
@@ -94,6 +102,10 @@ OWN = [
     ("enrollment", "officer", HUAIYANG, "/v1/filings/{filing_id}"),
     ("claims", "facility", "{code}", "/v1/visits/{visit_id}"),
     ("claims", "facility", "{code}", "/v1/settlements/{settlement_id}"),
+    ("claims", "facility", "{code}", "/v1/settlements/{settlement_id}/explanation"),
+    ("claims", "officer", HUAIYANG, "/v1/settlements/{settlement_id}/explanation"),
+    ("claims", "facility", "{code}", "/v1/policies/{proposal_id}"),
+    ("claims", "officer", ZHOUKOU, "/v1/replays/{replay_id}"),
     ("settlement", "facility", "{code}", "/v1/bills/{settlement_id}"),
     ("settlement", "officer", HUAIYANG, "/v1/bills/{settlement_id}"),
     ("settlement", "facility", "{party}", "/v1/books/{party}/balances"),

@@ -17,11 +17,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from deploy.demo.generator import INPATIENT, OUTPATIENT, PHARMACY, Bill, Line, World, month_days, persons_csv
-from services.claims.config import PlanBook
+from services.claims.config import ClaimsSettings
 from services.claims.rules import entitlement
 from services.claims.rules.entitlement import Entitlement
 from services.claims.rules.facts import AgreementFacts, FacilityFacts, Filing, PersonFacts, Span
+from services.claims.rules.visits import Kind
 from services.claims.schemas import AdmissionBody, DischargeBody, LinesBody, OneCallBody, ReversalBody
+from services.claims.use_cases.policies import shipped
 from services.designation.schemas import AgreementBody, FacilityBody
 from services.enrollment.rules.filings import check_application
 from services.enrollment.rules.people import check_insurance
@@ -30,11 +32,12 @@ from services.enrollment.schemas.imports import COLUMNS
 from services.enrollment.schemas.people import PersonBody
 from shared.codes import CodeSets
 from shared.personal import valid_identity_number
+from shared.policy.book import Book
 from shared.refusals import Refusal
 from shared.regions import RegionTree
 
 REGIONS = RegionTree.load()
-PLANS = PlanBook.load(REGIONS)
+POLICIES = Book(shipped(ClaimsSettings()))
 SEEDS = st.integers(min_value=0, max_value=10**9)
 PERSON_ID = "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q"
 
@@ -262,9 +265,10 @@ def entitled(world: World, bill: Bill) -> Entitlement | list[Refusal]:
         FacilityFacts(facility.code, facility.kind, facility.level, facility.region, (agreement,)),
         day,
         None,
+        kind=Kind(bill.kind),
         emergency=bill.emergency,
         regions=REGIONS,
-        find_plan=PLANS.find,
+        book=POLICIES,
     )
 
 

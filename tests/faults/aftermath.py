@@ -29,12 +29,29 @@ UNBALANCED = """
 """
 COUNTERS_OFF = """
     SELECT count(*) FROM (
-        SELECT person_id, year, insutype, benefit, sum(deductible_fen) AS deductible_fen, sum(fund_fen) AS fund_fen,
-            sum(CASE WHEN reverses_settlement_id IS NULL THEN 1 ELSE -1 END) AS bills
-        FROM claims.settlement GROUP BY person_id, year, insutype, benefit
-    ) AS s FULL JOIN claims.year_counter AS c USING (person_id, year, insutype, benefit)
-    WHERE (s.deductible_fen, s.fund_fen, s.bills) IS DISTINCT FROM (c.deductible_fen, c.fund_fen, c.bills::bigint)
+        SELECT s.person_id, changed.key AS counter, sum(changed.value::bigint) AS used
+        FROM claims.settlement AS s JOIN claims.working AS w USING (settlement_id),
+            jsonb_each_text(w.changes) AS changed
+        WHERE NOT EXISTS (SELECT FROM claims.settlement AS r WHERE r.reverses_settlement_id = s.settlement_id)
+        GROUP BY s.person_id, counter
+    ) AS s FULL JOIN (
+        SELECT b.person_id, kept.key AS counter, kept.value::bigint AS used
+        FROM claims.year_book AS b, jsonb_each_text(b.used) AS kept
+    ) AS b USING (person_id, counter)
+    WHERE s.used IS DISTINCT FROM b.used
 """
+"""Counters are what the standing settlements took, and nothing else."""
+UNEXPLAINED = """
+    SELECT count(*) FROM claims.settlement AS s LEFT JOIN claims.working AS w USING (settlement_id)
+    WHERE (s.reverses_settlement_id IS NULL) <> (w.settlement_id IS NOT NULL)
+"""
+FUND_OFF = """
+    SELECT count(*) FROM claims.settlement AS s JOIN claims.working AS w USING (settlement_id)
+    WHERE s.facility_code = $1 AND s.reverses_settlement_id IS NULL AND s.fund_fen <> coalesce((
+        SELECT sum(changed.value::bigint) FROM jsonb_each_text(w.changes) AS changed WHERE changed.key LIKE '%-fund@%'
+    ), 0)
+"""
+"""The load's people are employees: each of their funds has a cap, whose counter grows by what it pays."""
 WRITTEN = "SELECT count(*) FROM claims.visit WHERE facility_visit_no = ANY($1::text[])"
 
 
@@ -91,6 +108,8 @@ class Aftermath:
             assert await owner.fetchval(LEDGER) == 0
             assert await owner.fetchval(UNBALANCED) == 0
             assert await owner.fetchval(COUNTERS_OFF) == 0
+            assert await owner.fetchval(UNEXPLAINED) == 0
+            assert await owner.fetchval(FUND_OFF, load.facility) == 0
             assert await owner.fetchval(WRITTEN, load.refused) == 0
         assert (await self.proof())["holds"]
         await load.ask_again()

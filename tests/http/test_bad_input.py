@@ -25,7 +25,7 @@ from tests.services.enrollment import people
 applications()  # whoever can refuse has declared by now
 JSON = {"Content-Type": "application/json"}
 _WRITTEN = {
-    "claims": ("visit", "fee_line", "settlement", "year_counter", "idempotency"),
+    "claims": ("visit", "fee_line", "settlement", "year_book", "working", "policy_pack", "idempotency"),
     "enrollment": ("person", "insurance_span", "filing", "filing_act"),
 }
 

@@ -1,4 +1,4 @@
-"""Chapter 2: a month of bills, local and remote, sent by all facilities at once, with reversals."""
+"""Chapter 3: a month of bills, local and remote, sent by all facilities at once, with reversals."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def wrong_reversal(original: Any, reversal: Any) -> list[str]:
 
 async def play(scene: Scene, days: Sequence[date]) -> None:
     """The bills of each day, then its reversals; all are in the books before the month is over."""
-    scene.stage.chapter("2 · 一个月 A month")
+    scene.stage.chapter("3 · 一个月 A month")
     month = Month(scene)
     started = time.monotonic()
     for day in days:

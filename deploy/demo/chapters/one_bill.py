@@ -17,6 +17,8 @@ from deploy.demo.generator import Line
 from deploy.demo.scene import Accepted, Scene
 from deploy.demo.traces import Span
 from shared.money import yuan
+from shared.policy.record import steps_of
+from shared.policy.working import recompute
 
 TRACED_SERVICES = {"sifang-enrollment", "sifang-claims", "sifang-settlement", "sifang-notification"}
 TRACED_STEPS = {"claims.settle", "outbox.publish", "event.handle", "settlement.book", "notification.send"}
@@ -117,8 +119,22 @@ async def _settle(scene: Scene, his: Caller, visit_id: str, trace: Trace) -> Acc
     checks.equal("a HIS learns by its key what happened 冲正查询", asked.text, first.text)
     checks.equal("the same key with another body is refused", clash.codes, ["idempotency.key-reused"])
     _check_by_hand(scene, first.body)
+    await _explain(scene, his, first.body)
     scene.accepted.append(Accepted(bill, first.body))
     return scene.accepted[-1]
+
+
+async def _explain(scene: Scene, his: Caller, view: dict[str, Any]) -> None:
+    """Why the patient pays this: the record of the calculation, and that it comes to the same fen."""
+    path = f"/v1/settlements/{view['settlement_id']}/explanation"
+    told = await his.get("claims", path, reader="patient")
+    scene.stage.say(f"待遇计算说明 why the patient pays this, by {told['policy']}:")
+    for line in told["lines"]:
+        scene.stage.say(f"  {line}")
+    machine = await his.get("claims", path, reader="machine")
+    computed = recompute(steps_of(machine["steps"]))
+    fund_fen = sum(value for name, value in computed.items() if name.endswith(".fund"))
+    scene.checks.equal("the explanation's own steps come to the same fen 逐步复算", fund_fen, view["fund_fen"])
 
 
 def _show_amounts(scene: Scene, view: dict[str, Any]) -> None:
@@ -132,21 +148,21 @@ def _show_amounts(scene: Scene, view: dict[str, Any]) -> None:
         ("个人负担", "person", view["person_fen"]),
     ]
     shown = [(zh, en, yuan(amount_fen)) for zh, en, amount_fen in rows]
-    scene.stage.table(f"结算单 The bill, plan {view['plan']}", ("", "", "yuan"), shown, right=(2,))
+    scene.stage.table(f"结算单 The bill, by {view['policy']}", ("", "", "yuan"), shown, right=(2,))
 
 
 def _check_by_hand(scene: Scene, view: dict[str, Any]) -> None:
-    """The same with pencil and paper: Zhoukou residents at a hospital of level 2, referred."""
+    """The same with pencil and paper: Zhoukou residents at a hospital of level 2 within their own pooling area."""
     lines = scene.world.story.bill.lines
     own_fen = _sum(lines, "03")
     prepay_fen = sum(_rounded(Decimal(line.amount_fen) / 10) for line in lines if line.item.item_class == "02")
     in_scope_fen = _sum(lines, "01") + _sum(lines, "02") - prepay_fen
     deductible_fen = 500_00
-    ratio = Decimal("0.75") * Decimal("0.85")
+    ratio = Decimal("0.75")
     fund_fen = _rounded((in_scope_fen - deductible_fen) * ratio)
     scene.stage.say(
         f"手工核算 by hand: ({yuan(in_scope_fen)} in scope - {yuan(deductible_fen)} deductible) × 75 % at level 2 "
-        f"× 85 % for a referral = {yuan(fund_fen)}"
+        f"= {yuan(fund_fen)}; the pooling area is one, so the county of care changes nothing"
     )
     expected = (own_fen, prepay_fen, in_scope_fen, deductible_fen, fund_fen)
     names = ("own_fen", "prepay_fen", "in_scope_fen", "deductible_fen", "fund_fen")

@@ -1,4 +1,4 @@
-"""Chapter 4: every party confirms every case; the money goes up to the clearing agencies and down to the facilities."""
+"""Chapter 5: every party confirms every case; the money goes up to the clearing agencies and down to the facilities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REMINDED_AT = 5
 
 async def play(scene: Scene, followed: Followed) -> None:
     """Confirmations, with the reminders of those who let them wait; remittances, disbursements, closed cases."""
-    scene.stage.chapter("4 · 四方确认与拨付 Confirmations and money")
+    scene.stage.chapter("5 · 四方确认与拨付 Confirmations and money")
     paying = Paying(scene, followed)
     await paying.confirm_by_facilities()
     await paying.confirm_by_agencies()

@@ -1,4 +1,4 @@
-"""Chapter 5: what each party owed, paid and received, and the proof that nothing is missing and nothing is twice."""
+"""Chapter 6: what each party owed, paid and received, and the proof that nothing is missing and nothing is twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Position:
 
 async def play(scene: Scene) -> None:
     """Books against answers: every bill once, every party's sums, the ledger zero, every case closed."""
-    scene.stage.chapter("5 · 证明 The proof")
+    scene.stage.chapter("6 · 证明 The proof")
     await _check_bills(scene)
     await _check_parties(scene)
     await _check_proof(scene)

@@ -1,4 +1,4 @@
-"""Chapter 3: every facility's monthly statement against the books; three of them are wrong on purpose."""
+"""Chapter 4: every facility's monthly statement against the books; three of them are wrong on purpose."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Statements:
 
 async def play(scene: Scene) -> None:
     """Statements of all facilities: matched by totals, or bill by bill; the mistakes are found and resolved."""
-    scene.stage.chapter("3 · 汇总对账 Statements against the books")
+    scene.stage.chapter("4 · 汇总对账 Statements against the books")
     await scene.move_to(month_bounds(scene.world.period)[1] + timedelta(days=2))
     statements = Statements(scene)
     await each([facility.code for facility in scene.world.facilities], statements.submit)

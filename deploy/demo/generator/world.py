@@ -21,7 +21,9 @@ PERIOD = "2026-10"
 """The month that is played."""
 NO_FILING, SUM_WRONG = "claims.remote-without-filing", "claims.sum-wrong"
 _STRICT_HOMES = ("411302", "411323", "430102", "430181")
-"""Homes whose plan pays nothing away from home without a filing; the other plans pay less."""
+"""Homes whose policy pays nothing away from home without a filing; the others pay less."""
+_POOLING_AREA = ("local", "within_city")
+"""Where nobody needs a filing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,24 +162,24 @@ class _Casting:
     def _patient(self, facility: Facility) -> tuple[Person, bool, str | None]:
         """Who comes, whether as an emergency, and why they must be refused, if they must."""
         chance = self._draw.random()
-        if chance < 0.02 and (stranger := self._from(self._strict, facility, near=False)):
+        if chance < 0.02 and (stranger := self._from(self._strict, facility, beyond=_POOLING_AREA)):
             return stranger, False, NO_FILING
-        if chance < 0.06 and (stranger := self._from(self._strict, facility, near=False)):
+        if chance < 0.06 and (stranger := self._from(self._strict, facility, beyond=_POOLING_AREA)):
             return stranger, True, None
         if chance < 0.24 and (guest := next(self._filed[facility.region], None)):
             return guest, False, None
-        if chance < 0.34 and (guest := self._from(self._unfiled, facility, near=False)):
+        if chance < 0.34 and (guest := self._from(self._unfiled, facility, beyond=("local",))):
             return guest, False, None
-        resident = next(self._locals[facility.region], None) or self._from(self._unfiled, facility, near=True)
+        resident = next(self._locals[facility.region], None) or self._from(self._unfiled, facility)
         if resident is None:
             raise ValueError("too few people for bills at every facility")
         return resident, chance > 0.97, None
 
-    def _from(self, people: Iterator[Person], facility: Facility, *, near: bool) -> Person | None:
-        """The next of some people who is not at home where the facility is, or, `near`, who may be anybody."""
+    def _from(self, people: Iterator[Person], facility: Facility, *, beyond: Sequence[str] = ()) -> Person | None:
+        """The next of some people whose home is none of these relations to where the facility is."""
         for _ in range(50):
             person = next(people, None)
-            if person is None or near or self._regions.relation(facility.region, person.region) != "local":
+            if person is None or self._regions.relation(facility.region, person.region) not in beyond:
                 return person
         return None
 

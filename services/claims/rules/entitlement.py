@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 from services.claims import errors
-from services.claims.rules.benefit import Plan
+from services.claims.rules import benefit
 from services.claims.rules.facts import FacilityFacts, Filing, PersonFacts, Span
+from services.claims.rules.visits import Kind
+from shared.policy.book import Book
+from shared.policy.decision import Facts
+from shared.policy.undecidable import Undecidable
 from shared.refusals import Refusal
 from shared.regions import RegionTree
-
-RETIRED = "12"
-"""First digits of 人员类别 of the retired."""
 
 PAY_LOC: Mapping[str, str] = {"local": "2", "within_city": "6", "within_province": "3", "cross_province": "4"}
 """支付地点 by relation of care and home region."""
 
-FindPlan = Callable[[str, str], Plan | None]
-"""(home region, insutype) → the plan that holds there."""
+LOCAL, WITHIN_AREA, UNFILED, EMERGENCY = "本地", "统筹区内", "未备案", "急诊"
+
+FILED: Mapping[str, str] = {
+    "retired_settled": "长期备案",
+    "long_term_resident": "长期备案",
+    "posted_worker": "长期备案",
+    "referral": "转诊",
+}
+"""The fact `remote` by kind of filing."""
+
+BEST_FIRST = ("长期备案", "转诊", EMERGENCY)
+"""Of several, the filing that counts: a long-term one is treated like care at home."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What was found: under which insurance, by which plan, with which factor the bill is settled."""
+    """What was found: under which insurance, by which area's policy, with which facts the bill is settled."""
 
     span: Span
     facility: FacilityFacts
-    plan: Plan
-    factor: Decimal
+    areas: tuple[str, ...]
+    """The home region and all above it: the nearest one with a policy pack decides."""
+    facts: Facts
     pay_loc: str
-
-    @property
-    def retired(self) -> bool:
-        """Whether the person counts as retired."""
-        return self.span.psn_type.startswith(RETIRED)
 
 
 def check(
@@ -46,9 +52,10 @@ def check(
     day: date,
     insutype: str | None,
     *,
+    kind: Kind,
     emergency: bool,
     regions: RegionTree,
-    find_plan: FindPlan,
+    book: Book,
 ) -> Entitlement | list[Refusal]:
     """The entitlement on the day the visit began, or every reason why there is none.
 
@@ -64,15 +71,37 @@ def check(
         wrong += [] if isinstance(found, Span) else [found]
     if person is None or facility is None or span is None:
         return wrong
-    plan = find_plan(span.region, span.insutype)
-    if plan is None:
+    if span.region not in regions:
         return [*wrong, errors.NO_PLAN(region=span.region, insutype=span.insutype)]
-    factor = _remote_factor(plan, person, span, facility, day, emergency, regions)
-    if isinstance(factor, Refusal):
-        wrong.append(factor)
-    elif not wrong:
-        return Entitlement(span, facility, plan, factor, PAY_LOC[regions.relation(facility.region, span.region)])
-    return wrong
+    remote = _remote(person, span, facility, day, emergency, regions)
+    facts = benefit.facts_of(span, facility, kind, remote, emergency=emergency)
+    areas = regions.ancestors(span.region)
+    wrong += _check_policy(book, areas, facts, span, facility, day)
+    if wrong:
+        return wrong
+    return Entitlement(span, facility, areas, facts, PAY_LOC[regions.relation(facility.region, span.region)])
+
+
+def _check_policy(
+    book: Book, areas: tuple[str, ...], facts: Facts, span: Span, facility: FacilityFacts, day: date
+) -> list[Refusal]:
+    try:
+        policy = book.for_area(areas, day)
+    except Undecidable as open_question:
+        return [benefit.undecided(open_question)]
+    no_plan = errors.NO_PLAN(region=span.region, insutype=span.insutype)
+    if policy is None:
+        return [no_plan]
+    if facts["remote"] != UNFILED and span.insutype in benefit.SCHEME:
+        return []
+    # Whether a rare insurance is known, and whether care without filing is paid less or not at all, is the pack's word:
+    # an empty bill asks for it.
+    match benefit.stance(policy, benefit.bill_of(facility.code, day, day, facts, ())):
+        case "silent":
+            return [no_plan]
+        case "refuses" if facts["remote"] == UNFILED:
+            return [errors.NO_FILING(pointer="/person", home=span.region, care=facility.region, day=day.isoformat())]
+    return []
 
 
 def _check_facility(code: str, facility: FacilityFacts | None, day: date) -> list[Refusal]:
@@ -96,29 +125,20 @@ def _choose_span(person: PersonFacts, day: date, insutype: str | None) -> Span |
     return holding[0]
 
 
-def _remote_factor(
-    plan: Plan,
-    person: PersonFacts,
-    span: Span,
-    facility: FacilityFacts,
-    day: date,
-    emergency: bool,
-    regions: RegionTree,
-) -> Decimal | Refusal:
-    """What the ratio is multiplied by away from home: the best the person's filings give."""
+def _remote(
+    person: PersonFacts, span: Span, facility: FacilityFacts, day: date, emergency: bool, regions: RegionTree
+) -> str:
+    """The fact `remote`: at home, in the same pooling area, or away under the best of the person's filings."""
+    relation = regions.relation(facility.region, span.region)
     # Who is insured with a city agency is at home in all its counties: there is nothing to file.
-    at_home = regions.covers(span.region, facility.region)
-    if at_home or regions.relation(facility.region, span.region) in plan.filing_free:
-        return Decimal(1)
-    kinds = [f.kind for f in person.filings if _reaches(f, facility.region, day, regions)]
-    factors = [
-        plan.remote_factor[k] for k in (*kinds, *(["emergency"] if emergency else [])) if k in plan.remote_factor
-    ]
-    if factors:
-        return max(factors)
-    if plan.unfiled_factor is not None:
-        return plan.unfiled_factor
-    return errors.NO_FILING(pointer="/person", home=span.region, care=facility.region, day=day.isoformat())
+    if relation == "local" or regions.covers(span.region, facility.region):
+        return LOCAL
+    if relation == "within_city":
+        return WITHIN_AREA
+    filed = {FILED[f.kind] for f in person.filings if f.kind in FILED and _reaches(f, facility.region, day, regions)}
+    if emergency:
+        filed.add(EMERGENCY)
+    return next((word for word in BEST_FIRST if word in filed), UNFILED)
 
 
 def _reaches(filing: Filing, care_region: str, day: date, regions: RegionTree) -> bool:

@@ -9,7 +9,7 @@ from shared.refusals import Refusal
 
 
 class Kind(StrEnum):
-    """What a visit is; decides the clearing type and the benefit."""
+    """What a visit is; decides the clearing type and the kind of care."""
 
     INPATIENT = "inpatient"
     """住院."""
@@ -21,9 +21,6 @@ class Kind(StrEnum):
 
 CLR_TYPE = {Kind.INPATIENT: "21", Kind.OUTPATIENT: "11", Kind.PHARMACY: "41"}
 """清算类别."""
-
-BENEFIT = {Kind.INPATIENT: "inpatient", Kind.OUTPATIENT: "outpatient", Kind.PHARMACY: "outpatient"}
-"""Which benefit of the plan, and so which counters, a kind of visit uses."""
 
 
 class State(StrEnum):

@@ -1,7 +1,8 @@
-"""Settlements and the counters of a person's year."""
+"""Settlements, how they came about, and what a person's year has used up."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,8 +10,9 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
-from services.claims.rules.benefit import Counters
+from services.claims.rules.benefit import YearBook
 from shared.database import Connection, Statement, columns
+from shared.policy.decision import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,10 @@ class SettlementRow:
     began_on: date
     ended_on: date
     settled_at: datetime
-    year: int
+    policy: str
     benefit: str
-    plan: str
-    fund_pay_type: str
+    shares: str
+    """JSON: 基金支付类型 to fen."""
     ratio: Decimal
     total_fen: int
     fund_fen: int
@@ -47,11 +49,13 @@ class SettlementRow:
     cash_fen: int
     hospital_fen: int
     own_fen: int
+    over_ceiling_fen: int
     prepay_fen: int
     in_scope_fen: int
     deductible_fen: int
     by_ratio_fen: int
     over_cap_fen: int
+    relieved_fen: int
     traceparent: str | None
 
 
@@ -61,46 +65,48 @@ _TYPES = {
     "began_on": "date",
     "ended_on": "date",
     "settled_at": "timestamptz",
-    "year": "int",
+    "shares": "jsonb",
     "ratio": "numeric",
     **{name: "bigint" for name in _NAMES if name.endswith("_fen")},
 }
 _COLUMNS = ", ".join(_NAMES)
 _ARRAYS = ", ".join(f"${n}::{_TYPES.get(name, 'text')}[]" for n, name in enumerate(_NAMES, 1))
 
+
+def settlement_columns(alias: str) -> str:
+    """The columns of a settlement, for other queries."""
+    return ", ".join(f"{alias}.{name}" for name in _NAMES)
+
+
 SETTLEMENTS_INSERT = f"INSERT INTO settlement ({_COLUMNS}) SELECT * FROM unnest({_ARRAYS})"
 SETTLEMENT = f"SELECT {_COLUMNS} FROM settlement WHERE settlement_id = $1"
-SETTLEMENT_FOR_UPDATE = SETTLEMENT + " FOR UPDATE"
+# Its key never changes, so that a work item may name it meanwhile: who writes one holds the book that a reversal, with
+# its settlement locked, waits for.
+SETTLEMENT_FOR_UPDATE = SETTLEMENT + " FOR NO KEY UPDATE"
 REVERSAL_OF = f"SELECT {_COLUMNS} FROM settlement WHERE reverses_settlement_id = $1"
 SETTLEMENTS_PAGE = f"""
     SELECT {_COLUMNS} FROM settlement
     WHERE facility_code = $1 AND settled_at >= $2 AND settled_at < $3 AND settlement_id > $4
     ORDER BY settlement_id LIMIT $5
 """
-COUNTERS_ENSURE = """
-    INSERT INTO year_counter (person_id, year, insutype, benefit, deductible_fen, fund_fen, bills)
-    SELECT DISTINCT person_id, year, insutype, benefit, 0, 0, 0
-    FROM unnest($1::text[], $2::int[], $3::text[], $4::text[]) AS k(person_id, year, insutype, benefit)
-    ORDER BY person_id, year, insutype, benefit
+BOOKS_ENSURE = """
+    INSERT INTO year_book (person_id, used, newest_on)
+    SELECT DISTINCT person_id, '{}'::jsonb, NULL::date FROM unnest($1::text[]) AS p(person_id) ORDER BY person_id
     ON CONFLICT DO NOTHING
 """
-COUNTERS = """
-    SELECT c.person_id, c.year, c.insutype, c.benefit, c.deductible_fen, c.fund_fen, c.bills
-    FROM year_counter AS c
-    JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[])
-            AS k(person_id, year, insutype, benefit)) AS k
-        USING (person_id, year, insutype, benefit)
+BOOKS = "SELECT person_id, used, newest_on FROM year_book WHERE person_id = ANY($1::text[])"
+BOOKS_FOR_UPDATE = BOOKS + " ORDER BY person_id FOR UPDATE"
+BOOKS_SAVE = """
+    UPDATE year_book AS b SET used = n.used::jsonb, newest_on = n.newest_on
+    FROM unnest($1::text[], $2::text[], $3::date[]) AS n(person_id, used, newest_on)
+    WHERE b.person_id = n.person_id
 """
-COUNTERS_FOR_UPDATE = COUNTERS + " ORDER BY c.person_id, c.year, c.insutype, c.benefit FOR UPDATE OF c"
-COUNTERS_SAVE = """
-    UPDATE year_counter AS c SET deductible_fen = n.deductible_fen, fund_fen = n.fund_fen, bills = n.bills
-    FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::int[])
-        AS n(person_id, year, insutype, benefit, deductible_fen, fund_fen, bills)
-    WHERE (c.person_id, c.year, c.insutype, c.benefit) = (n.person_id, n.year, n.insutype, n.benefit)
+WORKINGS_INSERT = """
+    INSERT INTO working (settlement_id, facts, changes, steps)
+    SELECT settlement_id, facts::jsonb, changes::jsonb, steps
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS w(settlement_id, facts, changes, steps)
 """
-
-CounterKey = tuple[str, int, str, str]
-"""(person, year, insurance, benefit)."""
+WORKING = "SELECT settlement_id, facts, changes, steps FROM working WHERE settlement_id = $1"
 
 
 def settlements_added(rows: Sequence[SettlementRow]) -> Statement:
@@ -130,31 +136,50 @@ def _row(record: Any | None) -> SettlementRow | None:
     return None if record is None else SettlementRow(*record.values())
 
 
-async def lock_counters(tx: Connection, keys: Iterable[CounterKey]) -> dict[CounterKey, Counters]:
-    """The counters, made where there were none, locked until the transaction ends."""
-    wanted = set(keys)
-    locked = await tx.fetch(COUNTERS_FOR_UPDATE, *columns(wanted))
-    if len(locked) < len(wanted):  # after a person's first bill of the year one look is enough
-        await tx.execute(COUNTERS_ENSURE, *columns(wanted))
-        locked = await tx.fetch(COUNTERS_FOR_UPDATE, *columns(wanted))
-    return {_key(r): _counters(r) for r in locked}
+async def lock_books(tx: Connection, person_ids: Iterable[str]) -> dict[str, YearBook]:
+    """What the persons have used up, made where there was nothing, locked until the transaction ends."""
+    wanted = list(set(person_ids))
+    locked = await tx.fetch(BOOKS_FOR_UPDATE, wanted)
+    if len(locked) < len(wanted):  # after a person's first bill one look is enough
+        await tx.execute(BOOKS_ENSURE, wanted)
+        locked = await tx.fetch(BOOKS_FOR_UPDATE, wanted)
+    return {person_id: YearBook(json.loads(used), newest_on) for person_id, used, newest_on in locked}
 
 
-async def counters(tx: Connection, keys: Iterable[CounterKey]) -> dict[CounterKey, Counters]:
-    """The counters as they are; those that never counted are absent."""
-    return {_key(r): _counters(r) for r in await tx.fetch(COUNTERS, *columns(keys))}
+async def book_of(tx: Connection, person_id: str) -> YearBook:
+    """What a person has used up, as it is."""
+    rows = await tx.fetch(BOOKS, [person_id])
+    return YearBook(json.loads(rows[0]["used"]), rows[0]["newest_on"]) if rows else YearBook()
 
 
-def counters_saved(changed: Mapping[CounterKey, Counters]) -> Statement:
-    """Write locked counters."""
+def books_saved(changed: Mapping[str, YearBook]) -> Statement:
+    """Write locked books."""
+    rows = ((person_id, json.dumps(dict(book.used)), book.newest_on) for person_id, book in changed.items())
+    return Statement(BOOKS_SAVE, columns(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingRow:
+    """How a settlement came about: the facts it was decided by, what it added to the counters, and every step."""
+
+    settlement_id: str
+    facts: Facts
+    changes: Mapping[str, int]
+    steps: bytes
+    """The record of the calculation, compressed: see `rules.working`."""
+
+
+def workings_added(rows: Iterable[WorkingRow]) -> Statement:
+    """Keep the workings of settlements."""
     return Statement(
-        COUNTERS_SAVE, columns((*key, c.deductible_fen, c.fund_fen, c.bills) for key, c in changed.items())
+        WORKINGS_INSERT,
+        columns((r.settlement_id, json.dumps(dict(r.facts)), json.dumps(dict(r.changes)), r.steps) for r in rows),
     )
 
 
-def _key(row: Any) -> CounterKey:
-    return row["person_id"], row["year"], row["insutype"], row["benefit"]
-
-
-def _counters(row: Any) -> Counters:
-    return Counters(row["deductible_fen"], row["fund_fen"], row["bills"])
+async def working_of(tx: Connection, settlement_id: str) -> WorkingRow | None:
+    """How a settlement came about; None for a reversal, which has no working of its own."""
+    row = await tx.fetchrow(WORKING, settlement_id)
+    if row is None:
+        return None
+    return WorkingRow(row["settlement_id"], json.loads(row["facts"]), json.loads(row["changes"]), row["steps"])

@@ -71,7 +71,14 @@ async def _decide_admission(tx: Connection, claims: Claims, admission: Admission
     if facility is not None:
         wrong += check_codes(claims, facility.region, day, admission.med_type)
     found = check_entitlement(
-        claims, person, admission.facility_code, facility, day, admission.insutype, emergency=admission.emergency
+        claims,
+        person,
+        admission.facility_code,
+        facility,
+        day,
+        admission.insutype,
+        kind=Kind.INPATIENT,
+        emergency=admission.emergency,
     )
     if wrong or not isinstance(found, Entitlement):
         raise Refused(*wrong, *(found if isinstance(found, list) else ()))

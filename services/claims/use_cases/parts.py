@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from services.claims import errors
-from services.claims.config import ClaimsSettings, PlanBook
+from services.claims.config import ClaimsSettings
 from services.claims.rules import entitlement
 from services.claims.rules.entitlement import Entitlement
 from services.claims.rules.facts import FacilityFacts, PersonFacts
 from services.claims.rules.lines import FeeLine
+from services.claims.rules.visits import Kind
 from services.claims.store.settlements import SettlementRow
 from shared.codes import CodeSets
 from shared.database import Database
 from shared.http.idempotency import Answer
 from shared.personal import PersonalDataKeys
+from shared.policy.book import Book
+from shared.policy.engine import Policy
 from shared.refusals import Refusal
 from shared.regions import RegionTree
 
 Render = Callable[[SettlementRow], Answer]
 """How a settlement is answered; given by the edge, because the answer is kept with the idempotency key."""
+
+
+@dataclass(slots=True)
+class Policies:
+    """The policy packs in force: those shipped, and those that officers put in force. `book` holds all of them, and is
+    replaced as a whole when one more comes into force."""
+
+    shipped: Sequence[Policy]
+    book: Book
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Claims:
     database: Database
     regions: RegionTree
     codes: CodeSets
-    plans: PlanBook
+    policies: Policies
     keys: PersonalDataKeys
     settings: ClaimsSettings
     render: Render
@@ -45,18 +57,20 @@ def check_entitlement(
     day: date,
     insutype: str | None,
     *,
+    kind: Kind,
     emergency: bool,
 ) -> Entitlement | list[Refusal]:
-    """The entitlement on a day, by our regions and plans."""
+    """The entitlement on a day, by our regions and the policies in force."""
     return entitlement.check(
         person,
         facility_code,
         facility,
         day,
         insutype,
+        kind=kind,
         emergency=emergency,
         regions=claims.regions,
-        find_plan=claims.plans.find,
+        book=claims.policies.book,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,10 +10,10 @@ import asyncpg
 
 from services.claims import errors
 from services.claims.rules import visits as visit_rules
-from services.claims.rules.benefit import Counters
 from services.claims.rules.visits import Kind
 from services.claims.store import settlements, visits
 from services.claims.store.settlements import SettlementRow
+from services.claims.use_cases import rechecking
 from services.claims.use_cases.parts import Claims
 from services.claims.use_cases.settling import bill_fields, envelope_of
 from shared.database import Connection
@@ -31,11 +32,13 @@ AMOUNTS = (
     "cash_fen",
     "hospital_fen",
     "own_fen",
+    "over_ceiling_fen",
     "prepay_fen",
     "in_scope_fen",
     "deductible_fen",
     "by_ratio_fen",
     "over_cap_fen",
+    "relieved_fen",
 )
 """What a reversal takes back: every amount of a settlement."""
 
@@ -92,7 +95,7 @@ async def _reverse(tx: Connection, command: Reversal, now: datetime, traceparent
     with span("claims.reverse", attributes, parent=parent, links=[traceparent]) as opened:
         row = negative_of(original, command, now, traceparent_of(opened) or parent)
         await settlements.settlements_added([row]).run(tx)
-        await _give_back(tx, original)
+        await _give_back(tx, original, row)
         await announce(tx, [envelope_of(_event(row, original.settlement_id), row)])
     return row
 
@@ -105,16 +108,20 @@ async def _reopen(tx: Connection, original: SettlementRow) -> None:
     await visits.states_set([(visit.visit_id, state, visit.ended_at)]).run(tx)
 
 
-async def _give_back(tx: Connection, original: SettlementRow) -> None:
-    key = (original.person_id, original.year, original.insutype, original.benefit)
-    used = (await settlements.lock_counters(tx, [key]))[key]
-    left = Counters(used.deductible_fen - original.deductible_fen, used.fund_fen - original.fund_fen, used.bills - 1)
-    await settlements.counters_saved({key: left}).run(tx)
+async def _give_back(tx: Connection, original: SettlementRow, reversal: SettlementRow) -> None:
+    """Give the counters back exactly what the bill took, and have what was settled since looked at again."""
+    book = (await settlements.lock_books(tx, [original.person_id]))[original.person_id]
+    working = await settlements.working_of(tx, original.settlement_id)
+    if working is None:
+        raise RuntimeError(f"settlement {original.settlement_id} has no working")
+    await settlements.books_saved({original.person_id: book.without(working.changes)}).run(tx)
+    await rechecking.asked([reversal]).run(tx)
 
 
 def negative_of(original: SettlementRow, command: Reversal, now: datetime, traceparent: str | None) -> SettlementRow:
     """The negative settlement of an original."""
     amounts = {name: -getattr(original, name) for name in AMOUNTS}
+    shares = {fund: -fen for fund, fen in json.loads(original.shares).items()}
     return replace(
         original,
         settlement_id=new_id(),
@@ -123,6 +130,7 @@ def negative_of(original: SettlementRow, command: Reversal, now: datetime, trace
         reason=command.reason,
         settled_at=now,
         traceparent=traceparent,
+        shares=json.dumps(shares),
         **amounts,
     )
 

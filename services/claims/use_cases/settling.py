@@ -6,119 +6,41 @@ the other, and rows, events and answers written in two round trips for the whole
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import asyncpg
 
 from services.claims import errors
 from services.claims.rules import benefit
-from services.claims.rules import lines as line_rules
-from services.claims.rules import visits as visit_rules
-from services.claims.rules.benefit import ClassSums, Counters, Decision
-from services.claims.rules.entitlement import Entitlement
-from services.claims.rules.lines import FeeLine
-from services.claims.rules.visits import BENEFIT, CLR_TYPE, Kind, State, Step
-from services.claims.store import copies, settlements, visits
-from services.claims.store.copies import PersonRef
-from services.claims.store.settlements import CounterKey, SettlementRow
-from services.claims.store.visits import VisitRow
-from services.claims.use_cases.parts import Claims, check_codes, check_entitlement, check_line_codes, check_times
+from services.claims.rules.benefit import YearBook, pack_steps
+from services.claims.rules.visits import CLR_TYPE
+from services.claims.store import settlements, visits
+from services.claims.store.settlements import SettlementRow, WorkingRow
+from services.claims.use_cases import rechecking
+from services.claims.use_cases.bills import (
+    Bill,
+    Checked,
+    Command,
+    Discharge,
+    OneCall,
+    check_discharges,
+    check_one_calls,
+)
+from services.claims.use_cases.parts import Claims
 from shared.database import Connection, Statement, together
 from shared.events import Envelope, new_id
 from shared.events.claims import Bill as BillEvent
 from shared.events.claims import DischargeSettled, FundShare
-from shared.http.idempotency import Answer, RequestKey, recall, remembrance
+from shared.http.idempotency import Answer, recall, remembrance
 from shared.outbox import announcement
+from shared.policy.decision import Decision
 from shared.refusals import Refusal, Refused
 from shared.telemetry import amount_band, annotate, begin, is_sampled, span, traceparent_of
-from shared.workdays import shanghai_day
 
-
-@dataclass(frozen=True, slots=True)
-class OneCall:
-    """An outpatient visit or pharmacy purchase, settled in one call (门诊结算, 药店结算)."""
-
-    key: RequestKey
-    now: datetime
-    traceparent: str | None
-    facility_code: str
-    facility_visit_no: str
-    facility_settlement_no: str
-    person: PersonRef
-    kind: Kind
-    med_type: str
-    insutype: str | None
-    emergency: bool
-    began_at: datetime
-    ended_at: datetime
-    total_fen: int
-    lines: tuple[FeeLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Discharge:
-    """A stay to be settled at discharge (住院结算)."""
-
-    key: RequestKey
-    now: datetime
-    traceparent: str | None
-    facility_code: str
-    facility_settlement_no: str
-    visit_id: str
-    ended_at: datetime
-    total_fen: int
-
-
-class _Command(Protocol):
-    @property
-    def key(self) -> RequestKey: ...
-    @property
-    def now(self) -> datetime: ...
-    @property
-    def traceparent(self) -> str | None: ...
-
-
-C = TypeVar("C", bound=_Command)
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """A bill that passed its checks and waits for the counters."""
-
-    visit: VisitRow
-    facility_settlement_no: str
-    entitlement: Entitlement
-    lines: tuple[FeeLine, ...]
-    began_on: date
-    ended_on: date
-    now: datetime
-    traceparent: str | None
-
-    @property
-    def counter_key(self) -> CounterKey:
-        """Whose counters it uses: the year is that of its last day."""
-        return self.visit.person_id, self.ended_on.year, self.visit.insutype, BENEFIT[self.visit.kind]
-
-    def sums(self) -> ClassSums:
-        """Its lines by class."""
-        prepay = self.entitlement.plan.class_b_prepay
-        return benefit.sum_classes(((line.item_class, line.amount_fen) for line in self.lines), prepay)
-
-    def decide(self, used: Counters) -> Decision:
-        """What it pays, given what the year has used up."""
-        found = self.entitlement
-        kind, level = BENEFIT[self.visit.kind], found.facility.level
-        return benefit.decide(
-            found.plan, kind, level, retired=found.retired, factor=found.factor, used=used, sums=self.sums()
-        )
-
-
-Checked = Bill | list[Refusal]
-"""A command after its checks: a bill, or every reason against it."""
+C = TypeVar("C", bound=Command)
 
 Check = Callable[[Connection, Claims, Sequence[C]], Awaitable[list[Checked]]]
 
@@ -128,31 +50,33 @@ Record = Callable[[Connection, "Decided", Statement], Awaitable[None]]
 
 async def settle_one_calls(claims: Claims, commands: Sequence[OneCall]) -> Sequence[Answer | Exception]:
     """Settle outpatient and pharmacy bills in one transaction; one answer or refusal each. Raises Unavailable."""
-    return await _settle_all(claims, commands, _check_one_calls, _open_and_record)
+    return await _settle_all(claims, commands, check_one_calls, _open_and_record)
 
 
 async def settle_discharges(claims: Claims, commands: Sequence[Discharge]) -> Sequence[Answer | Exception]:
     """Settle stays in one transaction; one answer or refusal each. Raises Unavailable."""
-    return await _settle_all(claims, commands, _check_discharges, _close_and_record)
+    return await _settle_all(claims, commands, check_discharges, _close_and_record)
 
 
 async def quote_one_call(claims: Claims, command: OneCall) -> Decision:
     """What a bill would pay (预结算); nothing is kept. Raises Refused."""
     async with claims.database.read() as reader:
-        return await _quoted(reader, (await _check_one_calls(reader, claims, [command]))[0])
+        return await _quoted(reader, claims, (await check_one_calls(reader, claims, [command]))[0])
 
 
 async def quote_discharge(claims: Claims, command: Discharge) -> Decision:
     """What a stay would pay if it ended so (住院预结算); nothing is kept. Raises Refused."""
     async with claims.database.read() as reader:
-        return await _quoted(reader, (await _check_discharges(reader, claims, [command]))[0])
+        return await _quoted(reader, claims, (await check_discharges(reader, claims, [command]))[0])
 
 
-async def _quoted(reader: Connection, checked: Checked) -> Decision:
+async def _quoted(reader: Connection, claims: Claims, checked: Checked) -> Decision:
     if isinstance(checked, list):
         raise Refused(*checked)
-    used = await settlements.counters(reader, [checked.counter_key])
-    return checked.decide(used.get(checked.counter_key, Counters()))
+    decision = checked.decide(claims.policies, await settlements.book_of(reader, checked.visit.person_id))
+    if isinstance(decision, Refusal):
+        raise Refused(decision)
+    return decision
 
 
 async def _settle_all(
@@ -191,13 +115,17 @@ async def _settle_fresh(
             else:
                 bills.append((index, checked))
     if bills:
-        decided = await _decide(tx, [bill for _, bill in bills])
+        decided = await _decide(tx, claims, [bill for _, bill in bills])
         kept = []
-        for (index, _), row in zip(bills, decided.rows, strict=True):
-            answer = claims.render(row)
+        for (index, _), outcome in zip(bills, decided.outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                results[index] = Refused(outcome)
+                continue
+            answer = claims.render(outcome)
             results[index] = answer
             kept.append((commands[index].key, answer))
-        await record(tx, decided, remembrance(kept, commands[0].now))
+        if kept:
+            await record(tx, decided, remembrance(kept, commands[0].now))
     return [result for result in results if result is not None]
 
 
@@ -214,129 +142,29 @@ def _taken_number(clash: asyncpg.UniqueViolationError) -> str:
     return (clash.detail or "").rpartition(", ")[2].partition(")")[0]
 
 
-async def _check_one_calls(tx: Connection, claims: Claims, commands: Sequence[OneCall]) -> list[Checked]:
-    people = await copies.people(tx, [c.person for c in commands])
-    facilities = await copies.facilities(tx, [c.facility_code for c in commands])
-    checked: list[Checked] = []
-    for command in commands:
-        day = shanghai_day(command.began_at)
-        facility = facilities.get(command.facility_code)
-        wrong = check_times(claims, command.began_at, command.ended_at, command.now)
-        wrong += _check_bill_lines(command)
-        if facility is not None:
-            wrong += check_codes(claims, facility.region, day, command.med_type)
-            wrong += check_line_codes(claims, facility.region, day, command.lines)
-        person = people.get(command.person)
-        found = check_entitlement(
-            claims, person, command.facility_code, facility, day, command.insutype, emergency=command.emergency
-        )
-        if wrong or isinstance(found, list):
-            checked.append([*wrong, *(found if isinstance(found, list) else ())])
-        else:
-            checked.append(_one_call_bill(command, found, day))
-    return checked
-
-
-def _check_bill_lines(command: OneCall) -> list[Refusal]:
-    wrong = line_rules.check_each(command.lines)
-    wrong += line_rules.check_within(command.lines, command.began_at, command.ended_at)
-    wrong += line_rules.check_voids(command.lines, {line.line_no: line for line in command.lines})
-    return wrong + line_rules.check_total(command.lines, command.total_fen)
-
-
-def _one_call_bill(command: OneCall, found: Entitlement, day: date) -> Bill:
-    visit = VisitRow(
-        visit_id=new_id(),
-        facility_code=command.facility_code,
-        facility_visit_no=command.facility_visit_no,
-        person_id=found.span.person_id,
-        kind=command.kind,
-        med_type=command.med_type,
-        insutype=found.span.insutype,
-        emergency=command.emergency,
-        began_at=command.began_at,
-        ended_at=command.ended_at,
-        state=State.SETTLED,
-    )
-    ended_on = shanghai_day(command.ended_at)
-    return Bill(
-        visit, command.facility_settlement_no, found, command.lines, day, ended_on, command.now, command.traceparent
-    )
-
-
-async def _check_discharges(tx: Connection, claims: Claims, commands: Sequence[Discharge]) -> list[Checked]:
-    ids = [c.visit_id for c in commands]
-    found = await visits.visits(tx, ids, for_update=tx.is_in_transaction())
-    own = {v.visit_id: v for v in found.values()}
-    lines = await visits.lines(tx, list(own))
-    people = await copies.people(tx, [PersonRef(v.person_id) for v in own.values()])
-    facilities = await copies.facilities(tx, [c.facility_code for c in commands])
-    checked: list[Checked] = []
-    for command in commands:
-        visit = own.get(command.visit_id)
-        if visit is None or visit.facility_code != command.facility_code:
-            checked.append([errors.VISIT_UNKNOWN()])
-            continue
-        checked.append(
-            _check_discharge(
-                claims,
-                command,
-                visit,
-                tuple(lines[visit.visit_id]),
-                check_entitlement(
-                    claims,
-                    people.get(PersonRef(visit.person_id)),
-                    command.facility_code,
-                    facilities.get(command.facility_code),
-                    shanghai_day(visit.began_at),
-                    visit.insutype,
-                    emergency=visit.emergency,
-                ),
-            )
-        )
-    return checked
-
-
-def _check_discharge(
-    claims: Claims,
-    command: Discharge,
-    visit: VisitRow,
-    lines: tuple[FeeLine, ...],
-    found: Entitlement | list[Refusal],
-) -> Checked:
-    state = visit_rules.take_step(visit.state, Step.SETTLE)
-    wrong = [state] if isinstance(state, Refusal) else []
-    wrong += check_times(claims, visit.began_at, command.ended_at, command.now)
-    wrong += line_rules.check_within(lines, visit.began_at, command.ended_at)
-    wrong += line_rules.check_total(lines, command.total_fen)
-    if wrong or isinstance(found, list):
-        return [*wrong, *(found if isinstance(found, list) else ())]
-    return Bill(
-        replace(visit, state=State.SETTLED, ended_at=command.ended_at),
-        command.facility_settlement_no,
-        found,
-        lines,
-        shanghai_day(visit.began_at),
-        shanghai_day(command.ended_at),
-        command.now,
-        command.traceparent,
-    )
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decided:
-    """Bills and what they came to, to be written."""
+    """What bills came to, to be written."""
 
-    bills: Sequence[Bill]
-    rows: list[SettlementRow]
-    counters: dict[CounterKey, Counters]
+    outcomes: list[SettlementRow | Refusal] = field(default_factory=list)
+    """One a bill, in their order."""
+    bills: list[Bill] = field(default_factory=list)
+    """Those that settle, with their rows and workings."""
+    rows: list[SettlementRow] = field(default_factory=list)
+    workings: list[WorkingRow] = field(default_factory=list)
+    books: dict[str, YearBook] = field(default_factory=dict)
+    late: list[SettlementRow] = field(default_factory=list)
+    """Those that end before a bill settled earlier: what came after them is to be decided again."""
 
     def statements(self) -> list[Statement]:
         """What both kinds of settlement write."""
+        rechecks = [rechecking.asked(self.late)] if self.late else []
         return [
             settlements.settlements_added(self.rows),
-            settlements.counters_saved(self.counters),
+            settlements.workings_added(self.workings),
+            settlements.books_saved(self.books),
             announcement([envelope_of(settled_event(row), row) for row in self.rows]),
+            *rechecks,
         ]
 
 
@@ -352,23 +180,43 @@ async def _close_and_record(tx: Connection, decided: Decided, answers: Statement
     await together(tx, [closed, *decided.statements(), answers])
 
 
-async def _decide(tx: Connection, bills: Sequence[Bill]) -> Decided:
-    """Decide the bills one after the other under the lock of their counters."""
-    counters = await settlements.lock_counters(tx, [bill.counter_key for bill in bills])
-    spans = [
-        begin("claims.settle", _attributes(b), parent=b.traceparent) if is_sampled(b.traceparent) else None
-        for b in bills
-    ]
-    rows: list[SettlementRow] = []
-    for bill, opened in zip(bills, spans, strict=True):
-        decision = bill.decide(counters[bill.counter_key])
-        counters[bill.counter_key] = benefit.after(counters[bill.counter_key], decision)
-        rows.append(_row(bill, decision, traceparent_of(opened) if opened else bill.traceparent))
-    for row, opened in zip(rows, spans, strict=True):
+async def _decide(tx: Connection, claims: Claims, bills: Sequence[Bill]) -> Decided:
+    """Decide the bills one after the other under the lock of the persons' books."""
+    decided = Decided(books=await settlements.lock_books(tx, [bill.visit.person_id for bill in bills]))
+    for bill in bills:
+        opened = (
+            begin("claims.settle", _attributes(bill), parent=bill.traceparent) if is_sampled(bill.traceparent) else None
+        )
+        outcome = _decide_one(claims, bill, decided, traceparent_of(opened) if opened else bill.traceparent)
+        decided.outcomes.append(outcome)
         if opened is not None:
-            annotate(opened, {"sifang.settlement": row.settlement_id, "sifang.amount_band": amount_band(row.total_fen)})
+            annotate(opened, _outcome_attributes(outcome))
             opened.end()
-    return Decided(bills, rows, counters)
+    return decided
+
+
+def _decide_one(claims: Claims, bill: Bill, decided: Decided, traceparent: str | None) -> SettlementRow | Refusal:
+    person_id = bill.visit.person_id
+    book = decided.books[person_id]
+    decision = bill.decide(claims.policies, book)
+    if isinstance(decision, Refusal):
+        return decision
+    row = _row(bill, decision, traceparent)
+    decided.bills.append(bill)
+    decided.rows.append(row)
+    decided.workings.append(
+        WorkingRow(row.settlement_id, bill.entitlement.facts, decision.changes, pack_steps(decision))
+    )
+    decided.books[person_id] = book.after(decision.changes, bill.ended_on)
+    if book.newest_on is not None and bill.ended_on < book.newest_on:
+        decided.late.append(row)
+    return row
+
+
+def _outcome_attributes(outcome: SettlementRow | Refusal) -> dict[str, str]:
+    if isinstance(outcome, Refusal):
+        return {"sifang.outcome": outcome.code}
+    return {"sifang.settlement": outcome.settlement_id, "sifang.amount_band": amount_band(outcome.total_fen)}
 
 
 def _attributes(bill: Bill) -> dict[str, str]:
@@ -404,23 +252,7 @@ def _row(bill: Bill, decision: Decision, traceparent: str | None) -> SettlementR
         began_on=bill.began_on,
         ended_on=bill.ended_on,
         settled_at=bill.now,
-        year=bill.ended_on.year,
-        benefit=BENEFIT[visit.kind],
-        plan=decision.plan,
-        fund_pay_type=decision.fund_pay_type,
-        ratio=decision.ratio.quantize(Decimal("0.000001")),
-        total_fen=decision.total_fen,
-        fund_fen=decision.fund_fen,
-        person_fen=decision.person_fen,
-        account_fen=0,
-        cash_fen=decision.person_fen,
-        hospital_fen=0,
-        own_fen=decision.own_fen,
-        prepay_fen=decision.prepay_fen,
-        in_scope_fen=decision.in_scope_fen,
-        deductible_fen=decision.deductible_fen,
-        by_ratio_fen=decision.by_ratio_fen,
-        over_cap_fen=decision.over_cap_fen,
+        **benefit.amounts_of(decision),
         traceparent=traceparent,
     )
 
@@ -457,5 +289,5 @@ def bill_fields(row: SettlementRow) -> dict[str, object]:
         "account_fen": row.account_fen,
         "cash_fen": row.cash_fen,
         "hospital_fen": row.hospital_fen,
-        "shares": (FundShare(fund_pay_type=row.fund_pay_type, amount_fen=row.fund_fen),),
+        "shares": tuple(FundShare(fund_pay_type=fund, amount_fen=fen) for fund, fen in json.loads(row.shares).items()),
     }

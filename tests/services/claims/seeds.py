@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,8 @@ from shared.money import line_amount_fen, parse_yuan
 
 Json = dict[str, Any]
 
-HUAIYANG, LUYI, CHANGSHA = "411603", "411628", "430100"
+HUAIYANG, LUYI, ZHOUKOU = "411603", "411628", "411600"
+NANYANG, CHANGSHA = "411300", "430100"
 _RUN = secrets.token_hex(3).upper()
 _NUMBERS: Iterator[int] = itertools.count(1)
 
@@ -85,12 +87,13 @@ class Owner:
         )
         return code
 
-    async def counters(self, person_id: str) -> list[tuple[int, int, int]]:
-        """(deductible, fund, bills) of a person's counters that ever counted."""
-        rows = await self.connection.fetch(
-            "SELECT deductible_fen, fund_fen, bills FROM claims.year_counter WHERE person_id = $1", person_id
-        )
-        return [tuple(row) for row in rows]
+    async def used(self, person_id: str) -> dict[str, int]:
+        """What a person has used up, by counter, all periods together."""
+        row = await self.connection.fetchval("SELECT used FROM claims.year_book WHERE person_id = $1", person_id)
+        used: Counter[str] = Counter()
+        for name, value in json.loads(row or "{}").items():
+            used[name.partition("@")[0]] += value
+        return dict(used)
 
     async def count(self, table: str, column: str, value: str) -> int:
         """How many rows of a table of claims hold a value."""
@@ -99,7 +102,7 @@ class Owner:
 
     async def row_counts(self) -> dict[str, int]:
         """How many rows the tables hold that requests write."""
-        tables = ("visit", "fee_line", "settlement", "year_counter", "idempotency")
+        tables = ("visit", "fee_line", "settlement", "working", "year_book", "idempotency")
         return {table: await self.connection.fetchval(f"SELECT count(*) FROM claims.{table}") for table in tables}
 
 

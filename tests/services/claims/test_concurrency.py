@@ -60,7 +60,7 @@ async def test_the_same_settlement_fifty_times_at_once_is_one(windows: list[http
     assert len({answer.content for answer in answers}) == 1
     assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
     assert await owner.count("settlement", "person_id", person) == 1
-    assert await owner.counters(person) == [(0, 60_000, 1)]
+    assert await owner.used(person) == {"residents-outpatient-fund": 60_000}
 
 
 async def test_fifty_bodies_under_one_key_settle_one(windows: list[httpx.AsyncClient], owner: Owner) -> None:
@@ -92,7 +92,7 @@ async def test_a_stay_settled_ten_ways_at_once_is_settled_once(windows: list[htt
     bodies, keys = [discharge("1500.00") for _ in range(10)], [key() for _ in range(10)]
     answers = await all_at_once(windows, f"/v1/visits/{visit}/settlement", bodies, keys)
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 9}
-    assert (await owner.counters(person))[0][2] == 1
+    assert (await owner.used(person))["admissions"] == 1
 
 
 async def test_thirty_bills_of_one_person_at_once_pay_one_deductible(
@@ -106,7 +106,11 @@ async def test_thirty_bills_of_one_person_at_once_pay_one_deductible(
     assert {answer.status_code for answer in answers} == {201}
     assert sum(s["deductible_fen"] for s in settled) == 20_000
     assert sum(s["fund_fen"] for s in settled) == 400_000 < sum(s["fund_fen"] + s["over_cap_fen"] for s in settled)
-    assert await owner.counters(person) == [(20_000, 400_000, 30)]
+    assert await owner.used(person) == {
+        "employees-outpatient-deductible": 20_000,
+        "employees-outpatient-fund": 400_000,
+    }
+    assert await owner.count("settlement", "person_id", person) == 30
 
 
 async def test_settlements_and_reversals_of_one_person_at_once(windows: list[httpx.AsyncClient], owner: Owner) -> None:
@@ -126,14 +130,16 @@ async def test_settlements_and_reversals_of_one_person_at_once(windows: list[htt
     )
     assert {answer.status_code for answer in (*first, *answers)} == {201}
     sums = await owner.connection.fetchrow(
-        """SELECT sum(deductible_fen)::bigint, sum(fund_fen)::bigint,
-                  sum(CASE WHEN reverses_settlement_id IS NULL THEN 1 ELSE -1 END)
+        """SELECT sum(deductible_fen)::bigint, sum(fund_fen)::bigint, count(*)
            FROM claims.settlement WHERE person_id = $1""",
         person,
     )
     assert sums is not None
-    assert await owner.counters(person) == [tuple(sums)]
-    assert 0 <= sums[0] <= 20_000
+    deductible_fen, fund_fen, settlements = sums
+    used = {"employees-outpatient-deductible": deductible_fen, "employees-outpatient-fund": fund_fen}
+    assert await owner.used(person) == {name: fen for name, fen in used.items() if fen}
+    assert settlements == 40
+    assert 0 <= deductible_fen <= 20_000
 
 
 async def test_a_settlement_reversed_ten_times_at_once_is_reversed_once(
@@ -144,7 +150,7 @@ async def test_a_settlement_reversed_ten_times_at_once_is_reversed_once(
     path = f"/v1/settlements/{settled['settlement_id']}/reversal"
     answers = await all_at_once(windows, path, [reversal() for _ in range(10)], [key() for _ in range(10)])
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 9}
-    assert await owner.counters(person) == [(0, 0, 0)]
+    assert await owner.used(person) == {}
 
 
 async def test_one_admission_sent_twenty_times_at_once_is_one(windows: list[httpx.AsyncClient], owner: Owner) -> None:

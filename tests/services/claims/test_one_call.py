@@ -5,8 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.services.claims.fixtures import MakeHis
-from tests.services.claims.seeds import CHANGSHA, LUYI, Owner, fee_line, fresh, hours_ago, key, one_call
-from tests.services.claims.test_stays import AMOUNTS, codes
+from tests.services.claims.seeds import (
+    CHANGSHA,
+    HUAIYANG,
+    LUYI,
+    NANYANG,
+    Owner,
+    discharge,
+    fee_line,
+    fresh,
+    hours_ago,
+    key,
+    one_call,
+)
+from tests.services.claims.test_stays import AMOUNTS, admitted, charged, codes
 
 
 @pytest.mark.parametrize(("kind", "clr_type"), [("outpatient", "11"), ("pharmacy", "41")])
@@ -21,7 +33,10 @@ async def test_a_bill_is_settled_as_quoted(his: MakeHis, owner: Owner, kind: str
     # 1500 + 100 of which 10 first; 200 yuan deductible, then 60 %.
     assert (settlement["prepay_fen"], settlement["deductible_fen"], settlement["fund_fen"]) == (1_000, 20_000, 83_400)
     assert (settlement["clr_type"], settlement["pay_loc"], settlement["kind"]) == (clr_type, "2", kind)
-    assert await owner.counters(person) == [(20_000, 83_400, 1)]
+    assert await owner.used(person) == {
+        "employees-outpatient-deductible": 20_000,
+        "employees-outpatient-fund": 83_400,
+    }
 
 
 async def test_a_person_may_be_named_by_identity_number(his: MakeHis, owner: Owner) -> None:
@@ -37,7 +52,21 @@ async def test_outpatient_and_inpatient_have_counters_of_their_own(his: MakeHis,
         answer = await clinic.post("/v1/settlements", json=one_call(person, kind=kind), headers=key())
         assert answer.status_code == 201
     # One deductible of 200; 4500 - 200 at 60 % over three bills.
-    assert await owner.counters(person) == [(20_000, 258_000, 3)]
+    assert await owner.used(person) == {
+        "employees-outpatient-deductible": 20_000,
+        "employees-outpatient-fund": 258_000,
+    }
+    stay = await admitted(clinic, person)
+    await charged(clinic, stay, fee_line())
+    settled = await clinic.post(f"/v1/visits/{stay}/settlement", json=discharge("1500.00"), headers=key())
+    # 200 deductible at level 1 once more, then 92 %.
+    assert (settled.json()["deductible_fen"], settled.json()["fund_fen"]) == (20_000, 119_600)
+    assert await owner.used(person) == {
+        "admissions": 1,
+        "employees-inpatient-fund": 119_600,
+        "employees-outpatient-deductible": 20_000,
+        "employees-outpatient-fund": 258_000,
+    }
 
 
 async def test_the_cap_of_the_year_is_kept(his: MakeHis, owner: Owner) -> None:
@@ -59,7 +88,7 @@ async def test_the_same_key_and_body_get_the_same_answer(his: MakeHis, owner: Ow
     assert (first.status_code, first.content) == (second.status_code, second.content) == (201, first.content)
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
-    assert (await owner.counters(person))[0][2] == 1
+    assert await owner.count("settlement", "person_id", person) == 1
     # The order of members and white space make no other request.
     reordered = dict(reversed(body.items()))
     assert (await clinic.post("/v1/settlements", json=reordered, headers=header)).content == first.content
@@ -125,7 +154,7 @@ async def test_a_facility_uses_its_numbers_once(his: MakeHis, owner: Owner, numb
     assert (again.status_code, codes(again)) == (409, [code])
     error = again.json()["errors"][0]
     assert (error["pointer"], error["params"]) == (f"/{number}", {"number": body[number]})
-    assert (await owner.counters(person))[0][2] == 1
+    assert await owner.count("settlement", "person_id", person) == 1
 
 
 async def test_everything_wrong_with_a_bill_is_named_at_once(his: MakeHis, owner: Owner) -> None:
@@ -158,17 +187,26 @@ async def test_everything_wrong_with_a_bill_is_named_at_once(his: MakeHis, owner
 
 
 async def test_remote_care_by_policy(his: MakeHis, owner: Owner) -> None:
-    """A Luyi resident in Huaiyang: 60 % of the ratio without a filing, 85 % with a referral."""
-    clinic = his(await owner.facility(level="1"))
+    """Residents of Zhoukou at a clinic of level 1: 60 %; elsewhere 60 % of that without a filing, 85 % with a referral.
+    Its pooling area is one: from the next county nothing has to be filed.
+    """
+    next_door, elsewhere = his(await owner.facility(level="1")), his(await owner.facility(NANYANG, level="1"))
     ratios = {}
-    for filed in (False, True):
-        person = await owner.person(region=LUYI)
-        if filed:
-            await owner.filing(person, "411603")
-        settled = (await clinic.post("/v1/settlements", json=one_call(person), headers=key())).json()
-        ratios[filed] = settled["ratio"]
-        assert (settled["home_region"], settled["care_region"], settled["pay_loc"]) == (LUYI, "411603", "6")
-    assert ratios == {False: "0.360000", True: "0.510000"}
+    for clinic, care, pay_loc in ((next_door, HUAIYANG, "6"), (elsewhere, NANYANG, "3")):
+        for filed in (False, True):
+            person = await owner.person(region=LUYI)
+            if filed:
+                await owner.filing(person, care)
+            settled = (await clinic.post("/v1/settlements", json=one_call(person), headers=key())).json()
+            ratios[care, filed] = settled["ratio"]
+            assert (settled["home_region"], settled["care_region"], settled["pay_loc"]) == (LUYI, care, pay_loc)
+    assert ratios == {
+        (HUAIYANG, False): "0.600000",
+        (HUAIYANG, True): "0.600000",
+        (NANYANG, False): "0.360000",
+        (NANYANG, True): "0.510000",
+    }
+    clinic = elsewhere
     # Changsha's people fall under the national default, which refuses without a filing.
     refused = await clinic.post("/v1/settlements", json=one_call(await owner.person(region=CHANGSHA)), headers=key())
     assert (refused.status_code, codes(refused)) == (422, ["remote-without-filing"])

@@ -22,14 +22,21 @@ async def test_a_reversed_stay_is_open_again_and_settled_anew(his: MakeHis, owne
     assert {name: reversed_[name] for name in FEN} == {name: -settled[name] for name in FEN}
     assert reversed_["reverses_settlement_id"] == settled["settlement_id"]
     assert reversed_["facility_settlement_no"] == body["facility_settlement_no"]
-    assert await owner.counters(person) == [(0, 0, 0)]
+    assert await owner.used(person) == {}
     assert (await hospital.get(f"/v1/visits/{visit}")).json()["state"] == "open"
     assert (await hospital.get(f"/v1/settlements/{settled['settlement_id']}")).json() == settled, "never edited"
 
     await charged(hospital, visit, fee_line("2", quantity="-1", voids="1"))
     again = await hospital.post(f"/v1/visits/{visit}/settlement", json=discharge("750.00"), headers=key())
     assert again.status_code == 201, again.text
-    assert await owner.counters(person) == [(50_000, again.json()["fund_fen"], 1)]
+    # 500 yuan deductible, then 75 %.
+    assert again.json()["fund_fen"] == 18_750
+    assert await owner.used(person) == {
+        "admissions": 1,
+        "residents-inpatient-fund": 18_750,
+        "serious-deductible": 56_250,
+        "serious-sum": 56_250,
+    }
     assert await owner.count("settlement", "visit_id", visit) == 3
 
 
@@ -39,7 +46,7 @@ async def test_a_reversed_outpatient_visit_is_over(his: MakeHis, owner: Owner) -
     path = f"/v1/settlements/{settled['settlement_id']}/reversal"
     assert (await clinic.post(path, json=reversal(), headers=key())).status_code == 201
     assert (await clinic.get(f"/v1/visits/{settled['visit_id']}")).json()["state"] == "cancelled"
-    assert await owner.counters(person) == [(0, 0, 0)]
+    assert await owner.used(person) == {}
 
 
 async def test_a_settlement_is_reversed_once(his: MakeHis, owner: Owner) -> None:
@@ -51,7 +58,7 @@ async def test_a_settlement_is_reversed_once(his: MakeHis, owner: Owner) -> None
     second = await clinic.post(path, json=reversal(), headers=key())
     assert (second.status_code, codes(second)) == (409, ["already-reversed"])
     assert await owner.count("settlement", "reverses_settlement_id", settled["settlement_id"]) == 1
-    assert await owner.counters(person) == [(0, 0, 0)]
+    assert await owner.used(person) == {}
 
 
 async def test_a_reversal_is_not_reversed(his: MakeHis, owner: Owner) -> None:
@@ -61,7 +68,7 @@ async def test_a_reversal_is_not_reversed(his: MakeHis, owner: Owner) -> None:
     negative = (await clinic.post(path, json=reversal(), headers=key())).json()
     refused = await clinic.post(f"/v1/settlements/{negative['settlement_id']}/reversal", json=reversal(), headers=key())
     assert (refused.status_code, codes(refused)) == (409, ["is-a-reversal"])
-    assert await owner.counters(person) == [(0, 0, 0)]
+    assert await owner.used(person) == {}
 
 
 async def test_only_the_facility_that_settled_reverses(his: MakeHis, owner: Owner) -> None:
@@ -96,4 +103,4 @@ async def test_what_a_reversed_bill_used_up_serves_the_next_one(his: MakeHis, ow
     await clinic.post(f"/v1/settlements/{first['settlement_id']}/reversal", json=reversal(), headers=key())
     third = (await clinic.post("/v1/settlements", json=one_call(person), headers=key())).json()
     assert third["fund_fen"] == 60_000
-    assert await owner.counters(person) == [(0, 60_000, 2)]
+    assert await owner.used(person) == {"residents-outpatient-fund": 60_000}

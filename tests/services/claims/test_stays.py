@@ -11,7 +11,9 @@ from tests.services.claims.fixtures import MakeHis
 from tests.services.claims.seeds import Json, Owner, admission, discharge, fee_line, hours_ago, key
 
 AMOUNTS = (
-    "plan",
+    "policy",
+    "benefit",
+    "shares",
     "ratio",
     "total_fen",
     "fund_fen",
@@ -20,11 +22,13 @@ AMOUNTS = (
     "cash_fen",
     "hospital_fen",
     "own_fen",
+    "over_ceiling_fen",
     "prepay_fen",
     "in_scope_fen",
     "deductible_fen",
     "by_ratio_fen",
     "over_cap_fen",
+    "relieved_fen",
 )
 
 
@@ -67,7 +71,15 @@ async def test_a_stay_from_admission_to_discharge(his: MakeHis, owner: Owner) ->
     assert (settlement["fund_fen"], settlement["by_ratio_fen"]) == (176_250, 58_750)
     assert (await hospital.get(f"/v1/settlements/{settlement['settlement_id']}")).json() == settlement
     assert (await hospital.get(f"/v1/visits/{visit}")).json()["state"] == "settled"
-    assert await owner.counters(person) == [(50_000, 176_250, 1)]
+    assert (settlement["policy"], settlement["benefit"]) == ("zhoukou@2026.1", "residents-inpatient")
+    # Of the 1087.50 that are left in scope, all stays below the deductible of serious illness.
+    assert settlement["shares"] == {"390100": 176_250, "390200": 0}
+    assert await owner.used(person) == {
+        "admissions": 1,
+        "residents-inpatient-fund": 176_250,
+        "serious-deductible": 108_750,
+        "serious-sum": 108_750,
+    }
 
 
 async def test_a_quote_keeps_nothing(his: MakeHis, owner: Owner) -> None:

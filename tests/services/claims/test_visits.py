@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.claims.rules.visits import BENEFIT, CLR_TYPE, Kind, State, Step, reversal_step, take_step
+from services.claims.rules.visits import CLR_TYPE, Kind, State, Step, reversal_step, take_step
 from shared.refusals import Refusal
 
 POSSIBLE = {
@@ -32,12 +32,12 @@ def test_a_cancelled_visit_stays_cancelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "clearing_type", "benefit", "reversal"),
+    ("kind", "clearing_type", "reversal"),
     [
-        (Kind.INPATIENT, "21", "inpatient", Step.REVERSE_STAY),
-        (Kind.OUTPATIENT, "11", "outpatient", Step.REVERSE_VISIT),
-        (Kind.PHARMACY, "41", "outpatient", Step.REVERSE_VISIT),
+        (Kind.INPATIENT, "21", Step.REVERSE_STAY),
+        (Kind.OUTPATIENT, "11", Step.REVERSE_VISIT),
+        (Kind.PHARMACY, "41", Step.REVERSE_VISIT),
     ],
 )
-def test_what_a_kind_decides(kind: Kind, clearing_type: str, benefit: str, reversal: Step) -> None:
-    assert (CLR_TYPE[kind], BENEFIT[kind], reversal_step(kind)) == (clearing_type, benefit, reversal)
+def test_what_a_kind_decides(kind: Kind, clearing_type: str, reversal: Step) -> None:
+    assert (CLR_TYPE[kind], reversal_step(kind)) == (clearing_type, reversal)

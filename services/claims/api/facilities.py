@@ -1,14 +1,14 @@
-"""Routes of claims, for hospital systems: parse, call one use case or one read, shape the answer."""
+"""Routes for hospital systems: visits, fee lines, quotes, settlements, reversals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
 from starlette.responses import Response
 
 from services.claims import errors
+from services.claims.api.service import ClaimsService
 from services.claims.rules.visits import Kind
 from services.claims.schemas import (
     AdmissionBody,
@@ -29,11 +29,9 @@ from services.claims.store.copies import PersonRef
 from services.claims.store.settlements import SettlementRow
 from services.claims.use_cases import admitting, reversing, settling
 from services.claims.use_cases.admitting import Admission
-from services.claims.use_cases.parts import Claims
+from services.claims.use_cases.bills import Discharge, OneCall
 from services.claims.use_cases.reversing import Reversal
-from services.claims.use_cases.settling import Discharge, OneCall
 from shared.auth import Role
-from shared.batching import Batcher
 from shared.http import idempotency
 from shared.http.call import Allow, Call
 from shared.http.idempotency import KEY_UNKNOWN, Answer, RequestKey
@@ -44,15 +42,6 @@ from shared.refusals import Refused
 from shared.workdays import SHANGHAI, month_bounds
 
 router = ServiceRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimsService:
-    """What the endpoints find at `call.service`."""
-
-    claims: Claims
-    one_calls: Batcher[OneCall, Answer]
-    discharges: Batcher[Discharge, Answer]
 
 
 FacilityCall = Annotated[Call[ClaimsService], Allow(Role.FACILITY)]
@@ -67,6 +56,8 @@ ENTITLEMENT = (
     errors.FACILITY_SUSPENDED,
     errors.NO_FILING,
     errors.NO_PLAN,
+    errors.NOT_COVERED,
+    errors.POLICY_UNDECIDED,
     errors.CODE_UNKNOWN,
     errors.IN_THE_FUTURE,
 )

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings
 
 from shared import keys, telemetry
 from shared.events import EVENTS, dead_letter_topic, topic_of
+from shared.policy import loading
 from shared.refusals import CATALOGUE
 from shared.service import Parts, Process, base_of
 from shared.settings import SERVICES, Settings
@@ -246,6 +247,7 @@ def generate() -> dict[str, str]:
     documents["telemetry.md"] = _telemetry_md()
     documents["settings.md"] = _settings_md()
     documents["national-interface.md"] = _interface_md(parts)
+    documents |= {name: _json(schema) for name, schema in loading.schemas().items()}
     documents |= {f"openapi/{service}.json": _json(_openapi(part)) for service, part in parts.items()}
     return documents
 

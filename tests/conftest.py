@@ -42,6 +42,10 @@ class MakeClient(Protocol):
     def __call__(self, service: str, token: str | None = None) -> httpx.AsyncClient: ...
 
 
+IMPATIENT = {"SIFANG_CLAIMS_RECHECK_EVERY_S": "0.5", "SIFANG_CLAIMS_REPLAY_EVERY_S": "0.5"}
+"""Jobs that look for work do so more often than shipped: tests wait for what they do."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running() -> Iterator[None]:
     """Fail the session when a test left a process behind."""
@@ -82,7 +86,7 @@ def cluster(cluster_folder: MakeFolder, quiet: Screen, collector: Collector) -> 
     embedded = Cluster(
         Folders.below(cluster_folder(), os.environ),
         free_ports,
-        environment=own_only(os.environ) | collector.environment,
+        environment=own_only(os.environ) | collector.environment | IMPATIENT,
         screen=quiet,
         parts=(POSTGRES, KAFKA),
         movable_clock=True,

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from fastapi import APIRouter, Body, FastAPI, Query
 from fastapi.routing import APIRoute
@@ -22,7 +22,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from shared.auth import ROLE_NOT_ALLOWED, TOKEN_INVALID, TOKEN_MISSING, Verifier
@@ -269,8 +269,10 @@ class ServiceRouter(APIRouter):
         interface: str | None = None,
         request_body: Mapping[str, Any] | None = None,
         repeatable: bool = False,
+        html: Literal["only", "also"] | None = None,
     ) -> Callable[[EndpointFunction], EndpointFunction]:
         """Register an endpoint. `interface` names the national transactions it stands for, e.g. "2207 2102".
+        `html`: the answer is always a page, or also one, for who prefers it.
 
         `request_body` documents, in OpenAPI's form, the body of an endpoint that reads the request itself. What is
         `repeatable` answers 200 with the same view when it was done before.
@@ -280,7 +282,8 @@ class ServiceRouter(APIRouter):
             signature = _read_signature(function)
             responses: dict[int | str, dict[str, Any]] = problems.examples((*_common(signature), *refusals))
             shown = {"model": view} if view is not None else {}
-            responses[status] = {"description": "Done 成功", **shown}
+            pages = {"content": {"text/html": {"schema": {"type": "string"}}}} if html == "also" else {}
+            responses[status] = {"description": "Done 成功", **shown, **pages}
             if repeatable:
                 responses[200] = {"description": "Done before 此前已办", **shown}
             extra: dict[str, Any] = {"x-roles": sorted(signature.allow.roles), "security": [{"token": []}]}
@@ -298,6 +301,7 @@ class ServiceRouter(APIRouter):
                 responses=responses,
                 tags=list(tags),
                 response_model=None,
+                response_class=HTMLResponse if html == "only" else JSONResponse,
                 openapi_extra=extra,
                 operation_id=function.__name__,
             )

@@ -220,7 +220,7 @@ class PatientTeller:
         zeros = Zeros(self._steps, self._wording).told()
         told: list[Told] = []
         for place, step in enumerate(self._steps):
-            if step.name in zeros and place == self._last[step.name]:
+            if step.name in zeros:
                 told.append(zeros[step.name])
             elif (text := self._sentence(place, step)) is not None:
                 told.append(Told(text, step.clauses))

@@ -185,7 +185,7 @@ class PackMaker:
             "admission_no": self.one([["1", "2", "3+"], ["1", "otherwise"], ["<2", "2-3", "4+"]]),
             "age": self.one([["<18", "18-59", "60+"], ["0-17", "18-60", "61-150"], ["60", "otherwise"]]),
             "remote": [*REMOTE],
-            "marks": self.one([["特困", "otherwise"], ["特困", "otherwise"], ["特困", "低保", "otherwise"]]),
+            "marks": self.one([["特困", "otherwise"]] * 7 + [["特困", "低保", "otherwise"]]),
             # Rarely without the rest: then a bill is not decided.
             "disease": ["癫痫", "透析", "高血压" if self.chance(90) else "otherwise"][: 3 if self.chance(97) else 2],
         }[by[0]]
@@ -444,12 +444,16 @@ class PackMaker:
 # ------------------------------------------------------------------------------------------------------ bills
 
 
+Voids = Literal["none", "own", "any"]
+"""Whether lines take others back: only those of their own bill, or of an earlier one too."""
+
+
 @dataclass
 class BillMaker:
     """Makes the bills of one person, day after day."""
 
     random: Random
-    voids: bool = True
+    voids: Voids = "any"
     given: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Layers that were paid before, by kind of care."""
 
@@ -461,7 +465,7 @@ class BillMaker:
             "age": self.random.choice([17, 18, 59, 60, 61, self.random.randrange(100)]),
             "years_paid": self.random.randrange(41),
         }
-        if self.random.randrange(5):
+        if self.random.randrange(20):
             facts["marks"] = frozenset(self.random.sample(MARKS, self.random.randrange(3)))
         return facts
 
@@ -512,7 +516,7 @@ class BillMaker:
             back = self.random.randrange(max(1, len(lines)))
             if (
                 lines
-                and self.voids
+                and self.voids != "none"
                 and not self.random.randrange(6)
                 and lines[back].amount_fen > 0
                 and back not in voided
@@ -521,8 +525,7 @@ class BillMaker:
                 lines.append(self.void(lines[back], number))
             else:
                 lines.append(self.line(number, days))
-        if voided and not self.random.randrange(15):
-            # What is voided was on an earlier bill.
+        if voided and self.voids == "any" and not self.random.randrange(15):
             del lines[min(voided)]
         self.random.shuffle(lines)
         return tuple(lines)
@@ -619,7 +622,7 @@ def pack_of(seed: int, kind: Kind = "any") -> PackDocument:
     return PackMaker(Random(f"pack {seed}"), steady=kind == "steady").pack()
 
 
-def bills_of(seed: int, pack: PackDocument, count: int, *, voids: bool = True) -> list[Bill]:
+def bills_of(seed: int, pack: PackDocument, count: int, *, voids: Voids = "any") -> list[Bill]:
     """The bills of a seed's person; what the pack says others paid, they paid (but not of bills of two years)."""
     given = {
         str(benefit.when["care"]): [layer.id for layer in benefit.layers if layer.pays == "given"]

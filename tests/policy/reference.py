@@ -39,6 +39,7 @@ from shared.policy.document import (
     When,
 )
 from shared.policy.document import Step as CalculationStep
+from shared.policy.working import APART
 
 Amounts: TypeAlias = dict[str, int]
 """`fund`, `parts.own`, `line.3.prepay`, `layer.basic.fund`, `changes.basic-fund@2025`, `quantities.tag.特药` …"""
@@ -46,6 +47,7 @@ Amounts: TypeAlias = dict[str, int]
 ORDER = ("over_cap", "by_ratio", "deductible", "prepay", "over_ceiling", "own")
 """The order in which a payment takes the parts away that `absorbs` does not name."""
 LINE_PARTS = ("own", "over_ceiling", "prepay")
+WHOLE = ("total", *LINE_PARTS, "in_scope", "fund", "hospital", "person", "account", "family", "cash", "later")
 LAYER_RESULTS = ("basis", "over_limit", "deductible", "eligible", "fund", "by_ratio", "over_cap")
 LAYER_NAMES = (*LAYER_RESULTS, "limited", "used", "left", "cap_left")
 UNIT = 100
@@ -512,9 +514,9 @@ def _deductible(sheet: Sheet, layer: Layer, limited: int) -> tuple[str | None, i
     rule = layer.deductible
     if rule is None:
         return None, 0
-    key = sheet.key(rule.counter or f"{layer.id}-deductible", rule.per, rule.of, sheet.view.facts)
     if any(sheet.view.holds(when) for when in rule.waived):
-        return key, 0
+        return None, 0
+    key = sheet.key(rule.counter or f"{layer.id}-deductible", rule.per, rule.of, sheet.view.facts)
     left = max(0, max(0, fen(rule.amount, sheet.view)) - sheet.used(key))
     return key, min(limited, left)
 
@@ -881,39 +883,39 @@ def calculate(
 
 def told(decision: Decision, pack: PackDocument) -> Amounts:
     """The engine's decision in the same flat form."""
-    bands = {
-        layer.id: len(layer.tiers.bands)
-        for benefit in pack.benefits
-        if benefit.id == decision.benefit
-        for layer in benefit.layers
-        if layer.tiers is not None and layer.pays != "given"
-    }
-    out: Amounts = {
-        name: getattr(decision, f"{name}_fen")
-        for name in (
-            *("total", "own", "over_ceiling", "prepay", "in_scope", "fund", "hospital", "person"),
-            *("account", "family", "cash", "later"),
-        )
-    }
+    out: Amounts = {name: getattr(decision, f"{name}_fen") for name in WHOLE}
     out |= {f"parts.{name}": amount for name, amount in decision.parts_fen.items()}
     out |= {f"changes.{key}": amount for key, amount in decision.changes.items()}
-    out |= {f"quantities.{name}": amount for name, amount in decision.quantities.items() if isinstance(amount, int)}
+    for quantity, amount in decision.quantities.items():
+        # Ratios, and what each year of a bill of two came to, are beyond comparison.
+        if isinstance(amount, int) and APART not in quantity:
+            out[f"quantities.{quantity}"] = amount
     for line in decision.lines:
-        for name in ("amount", "own", "over_ceiling", "prepay", "in_scope"):
+        for name in ("amount", *LINE_PARTS, "in_scope"):
             out[f"line.{line.no}.{name}"] = getattr(line, f"{name}_fen")
         if decision.not_paid is None:
             out[f"line.{line.no}.by {line.rule}"] = 1
+    return _kept(out | _told_layers(decision, pack))
+
+
+def _told_layers(decision: Decision, pack: PackDocument) -> Counter[str]:
+    """Amounts of the layers; of a bill of two years, a layer stands twice."""
     sums: Counter[str] = Counter()
+    bands = {layer.id: len(layer.tiers.bands) for layer in _layers_of(decision, pack) if layer.tiers is not None}
     for layer in decision.layers:
         for name in (*LAYER_RESULTS, "facility"):
             sums[f"layer.{layer.id}.{name}"] += getattr(layer, f"{name}_fen")
-        for band in layer.slices if layer.id in bands else ():
-            if band.expense_fen and band.band <= bands[layer.id]:
+        for band in layer.slices:
+            if band.expense_fen and band.band <= bands.get(layer.id, 0):
                 sums[f"layer.{layer.id}.band.{band.band} at {band.ratio}.expense"] += band.expense_fen
                 sums[f"layer.{layer.id}.band.{band.band} at {band.ratio}.share"] += band.share_fen
     for payout in decision.payouts:
         sums[f"payout.{payout.layer}.{payout.to}"] += payout.amount_fen
-    return _kept(out | sums)
+    return sums
+
+
+def _layers_of(decision: Decision, pack: PackDocument) -> list[Layer]:
+    return [layer for benefit in pack.benefits if benefit.id == decision.benefit for layer in benefit.layers]
 
 
 def differences(expected: Amounts, found: Amounts) -> list[str]:

@@ -233,6 +233,13 @@ def test_a_refusal_of_all_years_is_a_refusal() -> None:
     both = decide(pack, bill(line(1, "1", day=OLD), line(1, "2"), ends=NEW))
     assert both.not_paid is not None
     assert both.benefit == "no"
+    first, second = (
+        benefit(id=name, refuses=name, when={"if": f"total {sign} 5"}) for name, sign in (("low", "<"), ("high", ">"))
+    )
+    reasons = policy(first, second, decided_by="service")
+    earlier = decide(reasons, bill(line(9, "1", day=OLD), line(1, "2"), ends=NEW)).not_paid
+    assert earlier is not None
+    assert earlier.en == "high"
     one = decide(pack, bill(line(1, "1", day=OLD), line(100, "2"), ends=NEW))
     assert (one.not_paid, one.benefit, one.fund_fen) == (None, "no+yes", 10000)
 

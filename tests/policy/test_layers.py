@@ -539,6 +539,13 @@ def test_the_tightest_of_several_caps_binds_and_all_are_used() -> None:
     assert amounts(left, "basic.cap_left") == [22]
 
 
+def test_limits_and_caps_are_told_by_their_number() -> None:
+    decision = decide(pack(layer(limits=[{"amount": 9}, {"amount": 8}], caps=[{"amount": 7}, {"amount": 6}])), bill(10))
+    names = ["basic.limit1", "basic.limit2", "basic.cap1", "basic.cap2"]
+    assert amounts(decision, *names) == [9, 8, 7, 6]
+    assert amounts(decision, *[f"{name}.room" for name in names]) == [9, 8, 7, 6]
+
+
 def test_two_caps_in_one_counter_use_it_once() -> None:
     assert moved(decide(capped({"amount": 90}, {"amount": 80}), bill(50))) == {"basic-fund@2025": 40}
 

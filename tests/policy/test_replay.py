@@ -88,6 +88,7 @@ def test_counters_run_per_person_in_time_order(tmp_path: Path, document: PackDoc
         row("A", "2025-02-01", "11000", level="二级"),
         row("B", "2025-06-01", "21000"),
     ]
+    rows[2][-1] = "0.00"
     found = replayed(write(tmp_path / "bills.csv", rows), document)
     assert found.by["layer", "basic"].new_fund_fen == (884_000 + 1_116_000) + 1_700_000
     assert found.by["layer", "large"].new_fund_fen == 350_400

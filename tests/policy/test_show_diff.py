@@ -12,9 +12,9 @@ import pytest
 
 from shared.policy import diff, show
 from shared.policy.diff import Changed, difference
-from shared.policy.document import Not, Range
+from shared.policy.document import Adjust, FigureCase, FigureRule, Not, Range
 from shared.policy.outline import outline
-from shared.policy.words import Language, Names, number_text, percent
+from shared.policy.words import Language, Names, figure_text, number_text, percent
 from tests.policy import sample
 
 NEW = (
@@ -163,6 +163,34 @@ def test_conditions_and_numbers_in_words(tmp_path: Path) -> None:
     )
     assert names.when({"group": Not(not_="退休")}) == "group of persons not 退休"
     assert names.when({}) == "everybody"
+
+
+def test_a_figure_of_cases_and_its_changes_in_words(tmp_path: Path) -> None:
+    rule = FigureRule(
+        cases=[
+            FigureCase(when={"group": "退休"}, value=Decimal("0.9")),
+            FigureCase(otherwise=True, value="0.8 + 0.01 * years_paid"),
+        ],
+        adjust=[
+            Adjust(when={"remote": "转诊"}, times=Decimal("0.9")),
+            Adjust(when={"level": "三级"}, add=Decimal("-0.05"), clause="c"),
+            Adjust(set=Decimal("0.5")),
+        ],
+        at_least=Decimal("0.4"),
+        share="person",
+    )
+    names = Names(sample.document(tmp_path), "en")
+    assert figure_text(rule, "ratio", names) == (
+        "group of persons 退休: 90%; others: 0.8 + 0.01 * years_paid; remote 转诊: × 0.9; "
+        "level of the facility 三级: −5 points; everybody: 50%; at least: 40%; written as the person's share"
+    )
+
+
+def test_a_nested_table_in_words(tmp_path: Path) -> None:
+    table = {"三级": {"<60": Decimal(1000), "60+": Decimal(800)}, "otherwise": {"otherwise": Decimal(500)}}
+    rule = FigureRule(by=["level", "age"], table=table)
+    text = figure_text(rule, "yuan", Names(sample.document(tmp_path), "zh"))
+    assert text == "三级 · 年龄 <60: 1,000元；三级 · 年龄 60+: 800元；其余 · 其余: 500元"
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,7 @@ def given(*values: Any) -> tuple[tuple[str, Any], ...]:
         ("behind", (300, 200, ()), 200),
         ("behind", (60, 250, (Slice(1, 100, Fraction(1, 2), 50), Slice(2, 150, Fraction(4, 5), 120))), 113),
         ("behind", (170, 250, (Slice(1, 100, Fraction(1, 2), 50), Slice(2, 150, Fraction(4, 5), 120))), 250),
+        ("behind", (1, 10, (Slice(1, 3, Fraction(1, 2), 1), Slice(2, 7, Fraction(1, 2), 3))), 3),
         ("behind", (40, 250, (Slice(1, 100, Fraction(1, 2), 50), Slice(2, 150, Fraction(4, 5), 120))), 80),
         ("parts", (10, 20, 30, 400, 100, 50, 200, 5), (10, 20, 30, 100, 50, 45)),
         ("parts", (-10, 20, 30, 400, 100, 50, 200), (0, 20, 30, 100, 50, 40)),

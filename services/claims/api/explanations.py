@@ -30,6 +30,7 @@ OfficerCall = Annotated[Call[ClaimsService], Allow(Role.OFFICER, Role.REVIEWER)]
     view=ExplanationView,
     refusals=(errors.SETTLEMENT_UNKNOWN, errors.WORKING_UNKNOWN),
     tags=["explanations"],
+    html="also",
 )
 async def explain_settlement(
     call: ReaderCall, request: Request, settlement_id: Id, query: ExplanationQuery

@@ -107,7 +107,9 @@ async def get_policy(call: ReaderCall, proposal_id: Id) -> Response:
     return respond(DocumentView(policy=PolicyView.of(row), files=dict(row.files)))
 
 
-@router.endpoint("GET", "/v1/policies/{proposal_id}/page", refusals=(errors.POLICY_UNKNOWN,), tags=["policies"])
+@router.endpoint(
+    "GET", "/v1/policies/{proposal_id}/page", refusals=(errors.POLICY_UNKNOWN,), tags=["policies"], html="only"
+)
 async def show_policy(call: ReaderCall, proposal_id: Id) -> Response:
     """One version as a readable page (HTML)."""
     row = await policies.get(call.service.claims.database, proposal_id)

@@ -32,7 +32,6 @@ Formula = Annotated[str, Field(min_length=1, max_length=400)]
 Scalar = StrictStr | StrictBool | Number
 
 
-
 def _whole(value: Any) -> Any:
     """Numbers are read as decimals; a whole one may be counted with."""
     return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value

@@ -33,6 +33,8 @@ CLASSES = ("甲", "甲", "甲", "乙", "乙", "丙", "异地")
 PERIODS = ("visit", "visit", "episode", "day", "month", "quarter", "year", "year", "facility_year", "lifetime")
 PARTS = ("own", "over_ceiling", "prepay", "deductible", "by_ratio", "over_cap")
 LAYERS = ("basic", "large-sum", "serious", "aid", "city-plus")
+TURNS = ((12, 31), (6, 30), (3, 14))
+"""Last days of benefit years."""
 CLAUSE = "c1"
 
 
@@ -487,7 +489,8 @@ class BillMaker:
         if self.random.randrange(2):
             facts["tag"] = frozenset(self.random.sample(["特药", "进口"], self.random.randrange(3)))
         own, over = self.random.randrange(amount // 3 + 1), self.random.randrange(amount // 4 + 1)
-        prepay = self.random.randrange(amount // 5 + 1)
+        # Rarely more than the line has.
+        prepay = self.random.randrange(amount // 5 + 1) if self.random.randrange(80) else amount
         stated = {"own_fen": own, "over_ceiling_fen": over, "prepay_fen": prepay} if kind == "异地" else {}
         return BillLine(
             no=str(number),
@@ -575,6 +578,9 @@ class BillMaker:
         step = self.random.choice([2, 20, 90])
         for _ in range(count):
             begins = day + timedelta(days=self.random.randrange(step))
+            turn = date(begins.year, *self.random.choice(TURNS))
+            if begins < turn and not self.random.randrange(8):
+                begins = turn
             day = begins + timedelta(days=self.random.choice([0, 0, 1, 9]))
             yield self.bill(person, begins, day)
 

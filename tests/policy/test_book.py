@@ -10,8 +10,8 @@ import pytest
 from shared.policy.book import Book
 from shared.policy.decision import Bill, Decision
 from shared.policy.engine import Policy, Undecidable
-from shared.policy.working import recompute
-from tests.policy.small import amounts, benefit, bill, checked, decide, layer, line, moved, parts_of, policy
+from shared.policy.working import WorkingError, recompute
+from tests.policy.small import amounts, benefit, bill, checked, decide, layer, line, moved, parts_of, policy, step
 
 OLD, NEW = date(2024, 12, 31), date(2025, 1, 1)
 HOME = ("411602", "411600", "410000")
@@ -189,6 +189,25 @@ def test_lines_of_one_year_are_one_bill() -> None:
     decision = decide(by_service(), bill(line(100, "1", day=OLD), begins=OLD, ends=NEW))
     assert "basic-fund@2024" in decision.changes
     assert not any("|" in name for name in decision.quantities)
+
+
+def test_the_steps_of_each_year_hang_together() -> None:
+    decision = decide(by_service(), bill(*TWO_YEARS, ends=NEW))
+    assert [name for name, _ in step(decision, "2024|basic.fund").inputs] == [
+        "2024|basic.share",
+        "2024|basic.cap1.room",
+    ]
+    assert [name for name, _ in step(decision, "basic.fund").inputs] == ["2024|basic.fund", "2025|basic.fund"]
+    place = decision.steps.index(step(decision, "2024|basic.share"))
+    wrong = decision.steps[place]._replace(inputs=(("2024|basic.eligible", 9000), (":ratio", 1)), result=9000)
+    with pytest.raises(WorkingError):
+        recompute([*decision.steps[:place], wrong, *decision.steps[place + 1 :]])
+
+
+def test_the_last_day_of_service_is_the_day_of_the_bill() -> None:
+    pack = by_service(layer(caps=[{"amount": 100, "per": "month"}]))
+    asked = bill(line(1, "1", day=date(2025, 1, 31)), line(1, "2", day=date(2025, 2, 1)))
+    assert moved(decide(pack, asked)) == {"basic-fund@2025-02": 2}
 
 
 def test_the_account_pays_for_the_first_year_first() -> None:

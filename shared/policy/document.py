@@ -1,7 +1,8 @@
 """The policy pack as it is written: one class for each thing a document may say, from which its JSON Schema is made.
 
 Here stands only the form. What the words mean together is in `docs/policy-packs.md`; what fits together is checked by
-`shared.policy.checking`; what they decide is computed by `shared.policy.engine`. Amounts are yuan, as people write them.
+`shared.policy.checking`; what they decide is computed by `shared.policy.engine`. Amounts are yuan, as people write
+them.
 """
 
 from __future__ import annotations

@@ -64,6 +64,10 @@ class Refused(Exception):
     """The pack does not decide this; `args[0]` is the code."""
 
 
+exact: Callable[[Decimal | int], Fraction] = lru_cache(maxsize=100_000)(Fraction)
+"""A number as a fraction."""
+
+
 def half_up(number: Fraction) -> int:
     """The nearest whole number; a half goes away from zero."""
     nearest = (2 * abs(number.numerator) + number.denominator) // (2 * number.denominator)
@@ -161,13 +165,13 @@ class View:
         if name in self.numbers:
             return self.numbers[name]
         if name in self.pack.figures:
-            return Fraction(self.pack.figures[name].value)
+            return exact(self.pack.figures[name].value)
         if OF_LINES.match(name):
             return Fraction(0)
         fact = self.facts.get(name)
         if isinstance(fact, bool) or not isinstance(fact, Decimal | int):
             raise Refused("policy.fact-missing")
-        return Fraction(fact)
+        return exact(fact)
 
     def holds(self, when: When) -> bool:
         """Whether all of it holds."""
@@ -211,7 +215,7 @@ def figure(written: Any, view: View) -> Fraction:
         return Fraction(formula(written, view.look))
     if isinstance(written, dict):
         written = FigureRule.model_validate(written)
-    return _rule(written, view) if isinstance(written, FigureRule) else Fraction(written)
+    return _rule(written, view) if isinstance(written, FigureRule) else exact(written)
 
 
 def _rule(rule: FigureRule, view: View) -> Fraction:
@@ -409,11 +413,11 @@ def _in_scope(line: BillLine, rule: ItemRule, view: View) -> tuple[int, int]:
     amount, sign = abs(line.amount_fen), -1 if line.amount_fen < 0 else 1
     ceiling: Fraction | None = None
     if rule.ceiling == "line":
-        ceiling = None if line.ceiling_fen is None else Fraction(line.ceiling_fen)
+        ceiling = None if line.ceiling_fen is None else exact(line.ceiling_fen)
     elif rule.ceiling is not None:
         ceiling = max(Fraction(0), 100 * figure(rule.ceiling, view))
-    over = 0 if ceiling is None else half_up(max(Fraction(0), amount - ceiling * abs(Fraction(line.quantity))))
-    share = _proper(Fraction(line.prepay or 0)) if rule.prepay == "line" else ratio(rule.prepay, view)
+    over = 0 if ceiling is None else half_up(max(Fraction(0), amount - ceiling * abs(exact(line.quantity))))
+    share = _proper(exact(line.prepay or 0)) if rule.prepay == "line" else ratio(rule.prepay, view)
     return sign * over, sign * half_up((amount - over) * share)
 
 
@@ -433,7 +437,7 @@ def _limit_line(sheet: Sheet, line: BillLine, limit: ItemLimit, counter: str, he
     """What of in_scope stays in scope. Within one bill a limit a visit runs over its lines."""
     kept, sign = in_scope, -1 if line.amount_fen < 0 else 1
     if limit.quantity is not None and line.quantity:
-        asked = sign * half_up(abs(Fraction(line.quantity)) * UNIT)
+        asked = sign * half_up(abs(exact(line.quantity)) * UNIT)
         most = half_up(UNIT * figure(limit.quantity, here))
         let = _limited(sheet, _item_key(sheet, line, limit, f"{counter}-quantity", here), asked, most)
         kept = half_up(kept * Fraction(let, asked))

@@ -67,7 +67,7 @@ def steps_of(written: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
 
 
 def _packed(value: object) -> dict[str, str] | tuple[object, ...]:
-    if isinstance(value, Fraction):
+    if type(value) is Fraction:  # its abstract base makes isinstance ten times slower
         return {_EXACT: f"{value.numerator}/{value.denominator}"}
     if isinstance(value, tuple):
         # A named tuple, such as a slice, is no tuple to orjson.

@@ -394,13 +394,39 @@ def _item_rule(rules: Sequence[ItemRule], view: View) -> ItemRule:
     return fitting[0]
 
 
-def _divide(line: BillLine, rule: ItemRule, view: View) -> dict[str, int]:
+@dataclass
+class ItemFigures:
+    """The figures of an item rule for a line, found before the line is divided. Ceiling in fen."""
+
+    prepay: Fraction = Fraction(0)
+    ceiling: Fraction | None = None
+    amount: int | None = None
+    units: int | None = None
+
+
+def _item_figures(line: BillLine, rule: ItemRule, view: View) -> ItemFigures:
+    found = ItemFigures()
+    if rule.scope == "in":
+        found.prepay = _proper(exact(line.prepay or 0)) if rule.prepay == "line" else ratio(rule.prepay, view)
+        if rule.ceiling == "line":
+            found.ceiling = None if line.ceiling_fen is None else exact(line.ceiling_fen)
+        elif rule.ceiling is not None:
+            found.ceiling = max(Fraction(0), 100 * figure(rule.ceiling, view))
+    if rule.scope != "out" and rule.limit is not None:
+        if rule.limit.amount is not None:
+            found.amount = fen(rule.limit.amount, view)
+        if rule.limit.quantity is not None:
+            found.units = half_up(UNIT * figure(rule.limit.quantity, view))
+    return found
+
+
+def _divide(line: BillLine, rule: ItemRule, figures: ItemFigures) -> dict[str, int]:
     if rule.scope == "out":
         own, over, prepay = line.amount_fen, 0, 0
     elif rule.scope == "stated":
         own, over, prepay = line.own_fen, line.over_ceiling_fen, line.prepay_fen
     else:
-        own, (over, prepay) = 0, _in_scope(line, rule, view)
+        own, (over, prepay) = 0, _in_scope(line, figures)
     rest = line.amount_fen - own - over - prepay
     sign = -1 if line.amount_fen < 0 else 1
     if any(sign * part < 0 for part in (own, over, prepay, rest)):
@@ -408,17 +434,12 @@ def _divide(line: BillLine, rule: ItemRule, view: View) -> dict[str, int]:
     return {"own": own, "over_ceiling": over, "prepay": prepay, "in_scope": rest}
 
 
-def _in_scope(line: BillLine, rule: ItemRule, view: View) -> tuple[int, int]:
+def _in_scope(line: BillLine, figures: ItemFigures) -> tuple[int, int]:
     """What is over the ceiling, and what is paid before."""
-    amount, sign = abs(line.amount_fen), -1 if line.amount_fen < 0 else 1
-    ceiling: Fraction | None = None
-    if rule.ceiling == "line":
-        ceiling = None if line.ceiling_fen is None else exact(line.ceiling_fen)
-    elif rule.ceiling is not None:
-        ceiling = max(Fraction(0), 100 * figure(rule.ceiling, view))
-    over = 0 if ceiling is None else half_up(max(Fraction(0), amount - ceiling * abs(exact(line.quantity))))
-    share = _proper(exact(line.prepay or 0)) if rule.prepay == "line" else ratio(rule.prepay, view)
-    return sign * over, sign * half_up((amount - over) * share)
+    amount, sign, over = abs(line.amount_fen), -1 if line.amount_fen < 0 else 1, 0
+    if figures.ceiling is not None:
+        over = half_up(max(Fraction(0), amount - figures.ceiling * abs(exact(line.quantity))))
+    return sign * over, sign * half_up((amount - over) * figures.prepay)
 
 
 def _cut(size: int, room: int, cut_before: int) -> int:
@@ -433,16 +454,18 @@ def _limited(sheet: Sheet, key: str, size: int, limit: int) -> int:
     return size - cut
 
 
-def _limit_line(sheet: Sheet, line: BillLine, limit: ItemLimit, counter: str, here: View, in_scope: int) -> int:
+def _limit_line(sheet: Sheet, line: BillLine, rule: ItemRule, figures: ItemFigures, here: View, in_scope: int) -> int:
     """What of in_scope stays in scope. Within one bill a limit a visit runs over its lines."""
     kept, sign = in_scope, -1 if line.amount_fen < 0 else 1
-    if limit.quantity is not None and line.quantity:
+    if rule.limit is None:
+        return kept
+    counter = rule.limit.counter or rule.id
+    if figures.units is not None and line.quantity:
         asked = sign * half_up(abs(exact(line.quantity)) * UNIT)
-        most = half_up(UNIT * figure(limit.quantity, here))
-        let = _limited(sheet, _item_key(sheet, line, limit, f"{counter}-quantity", here), asked, most)
-        kept = half_up(kept * Fraction(let, asked))
-    if limit.amount is not None:
-        kept = _limited(sheet, _item_key(sheet, line, limit, counter, here), kept, fen(limit.amount, here))
+        key = _item_key(sheet, line, rule.limit, f"{counter}-quantity", here)
+        kept = half_up(kept * Fraction(_limited(sheet, key, asked, figures.units), asked))
+    if figures.amount is not None:
+        kept = _limited(sheet, _item_key(sheet, line, rule.limit, counter, here), kept, figures.amount)
     return kept
 
 
@@ -456,11 +479,11 @@ def _item_key(sheet: Sheet, line: BillLine, limit: ItemLimit, counter: str, here
 def _line(sheet: Sheet, rules: Sequence[ItemRule], line: BillLine) -> None:
     here = View(sheet.view.pack, {**sheet.view.facts, **line.facts})
     rule = _item_rule(rules, here)
-    part = _divide(line, rule, here)
-    if rule.limit is not None and rule.scope != "out":
-        kept = _limit_line(sheet, line, rule.limit, rule.limit.counter or rule.id, here, part["in_scope"])
-        part["own"] += part["in_scope"] - kept
-        part["in_scope"] = kept
+    figures = _item_figures(line, rule, here)
+    part = _divide(line, rule, figures)
+    kept = _limit_line(sheet, line, rule, figures, here, part["in_scope"])
+    part["own"] += part["in_scope"] - kept
+    part["in_scope"] = kept
     for name, amount in {"amount": line.amount_fen, **part, f"by {rule.id}": 1}.items():
         sheet.out[f"line.{line.no}.{name}"] = amount
     for name, amount in {"total": line.amount_fen, **part}.items():

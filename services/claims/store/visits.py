@@ -34,12 +34,6 @@ VISITS_STATE = """
     FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS v(visit_id, state, ended_at)
     WHERE visit.visit_id = v.visit_id
 """
-LINES_INSERT = """
-    INSERT INTO fee_line (visit_id, line_no, item_code, item_class, occurred_at, quantity, unit_price, amount_fen,
-                          voids_line_no)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::numeric[],
-                         $7::numeric[], $8::bigint[], $9::text[])
-"""
 LINES = """
     SELECT visit_id, line_no, item_code, item_class, occurred_at, quantity, unit_price, amount_fen, voids_line_no
     FROM fee_line WHERE visit_id = ANY($1::text[])
@@ -69,6 +63,7 @@ class VisitRow:
 
 _VISIT = attrgetter(*VisitRow.__dataclass_fields__)
 _LINE = attrgetter(*FeeLine.__dataclass_fields__)
+_LINE_COLUMNS = ["visit_id", *FeeLine.__dataclass_fields__]
 
 
 def visits_added(visits: Sequence[VisitRow]) -> Statement:
@@ -98,9 +93,11 @@ def states_set(changes: Sequence[tuple[str, State, datetime | None]]) -> Stateme
     return Statement(VISITS_STATE, columns(changes))
 
 
-def lines_added(lines: Iterable[tuple[str, FeeLine]]) -> Statement:
+async def add_lines(tx: Connection, lines: Iterable[tuple[str, FeeLine]]) -> None:
     """Insert lines with the visit each belongs to. Raises asyncpg.UniqueViolationError for a number used before."""
-    return Statement(LINES_INSERT, columns((visit_id, *_LINE(line)) for visit_id, line in lines))
+    # COPY costs both sides a quarter less than arrays; twenty lines a bill make it the largest write there is.
+    records = [(visit_id, *_LINE(line)) for visit_id, line in lines]
+    await tx.copy_records_to_table("fee_line", records=records, columns=_LINE_COLUMNS)
 
 
 async def lines(tx: Connection, visit_ids: Sequence[str]) -> dict[str, list[FeeLine]]:

@@ -139,7 +139,7 @@ async def add_lines(claims: Claims, facility_code: str, visit_id: str, lines: Se
             raise Refused(*wrong)
         fresh = [line for line in lines if line.line_no not in known]
         if fresh:
-            await visits.lines_added((visit_id, line) for line in fresh).run(tx)
+            await visits.add_lines(tx, ((visit_id, line) for line in fresh))
     return len(fresh)
 
 

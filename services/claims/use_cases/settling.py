@@ -171,8 +171,8 @@ class Decided:
 async def _open_and_record(tx: Connection, decided: Decided, answers: Statement) -> None:
     bills = decided.bills
     opened = visits.visits_added([bill.visit for bill in bills])
-    lines = visits.lines_added((bill.visit.visit_id, line) for bill in bills for line in bill.lines)
-    await together(tx, [opened, lines, *decided.statements(), answers])
+    await together(tx, [opened, *decided.statements(), answers])
+    await visits.add_lines(tx, ((bill.visit.visit_id, line) for bill in bills for line in bill.lines))
 
 
 async def _close_and_record(tx: Connection, decided: Decided, answers: Statement) -> None:

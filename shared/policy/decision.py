@@ -22,8 +22,7 @@ Counters: TypeAlias = Mapping[str, int]
 PARTS: tuple[PartName, ...] = ("own", "over_ceiling", "prepay", "deductible", "by_ratio", "over_cap")
 
 
-@dataclass(frozen=True, slots=True)
-class BillLine:
+class BillLine(NamedTuple):
     """A fee line; a negative one voids. `ceiling_fen` and `prepay` are the catalogue's, where the line brings them."""
 
     no: str

@@ -158,6 +158,8 @@ class _Division:
         self._ledger = ledger
         self._bill_facts = divider.asked(scope.facts)
         self._spoken: dict[str, _Plan] = {}
+        self._plans: dict[int, _Plan] = {}
+        """By the identity of a line's facts, which the lines of one class share."""
         self._cut: dict[str, int] = {}
         """What of each counter's lines was cut so far in this bill."""
 
@@ -168,7 +170,7 @@ class _Division:
 
     def _line(self, line: BillLine) -> Divided:
         scope = self._scope
-        plan = self._divider.plan(line, self._bill_facts, scope)
+        plan = self._plans.get(id(line.facts)) or self._plan_of(line)
         rule = plan.rule
         name = "line:" + line.no
         if scope.steps is not None and self._spoken.get(rule.id) is not plan:
@@ -179,6 +181,10 @@ class _Division:
         if rule.limit is not None:
             parts = self._within_limits(line, plan, rule.limit, parts)
         return line, rule.id, (name, parts)
+
+    def _plan_of(self, line: BillLine) -> _Plan:
+        plan = self._plans[id(line.facts)] = self._divider.plan(line, self._bill_facts, self._scope)
+        return plan
 
     def _within_limits(self, line: BillLine, plan: _Plan, limit: _Limit, parts: LineParts) -> LineParts:
         facts = {**self._scope.facts, **line.facts}

@@ -7,7 +7,7 @@ one in which more in scope can never give less: it asks nothing about amounts an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -507,9 +507,9 @@ class BillMaker:
         """Takes a line back, wholly or in part."""
         if line.facts["class"] == "异地" or self.random.randrange(2):
             part = {name: -getattr(line, name) for name in ("own_fen", "over_ceiling_fen", "prepay_fen", "amount_fen")}
-            return replace(line, no=str(number), quantity=-line.quantity, **part)
+            return line._replace(no=str(number), quantity=-line.quantity, **part)
         taken = self.random.choice([line.amount_fen // 2, self.random.randrange(line.amount_fen + 1)])
-        return replace(line, no=str(number), amount_fen=-taken, quantity=-line.quantity / 2)
+        return line._replace(no=str(number), amount_fen=-taken, quantity=-line.quantity / 2)
 
     def lines(self, days: Sequence[date], most: int = 5) -> tuple[BillLine, ...]:
         """Lines, some of which take earlier ones back."""

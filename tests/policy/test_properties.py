@@ -250,7 +250,7 @@ def test_the_order_of_lines_does_not_matter(seed: int) -> None:
 def test_more_in_scope_never_gives_less_where_the_pack_is_steady(seed: int, more_fen: int) -> None:
     for policy, bill, counters, decision in _decided(seed, "steady", voids="none"):
         place = more_fen % len(bill.lines)
-        line = replace(bill.lines[place], amount_fen=bill.lines[place].amount_fen + more_fen)
+        line = bill.lines[place]._replace(amount_fen=bill.lines[place].amount_fen + more_fen)
         larger = replace(bill, lines=(*bill.lines[:place], line, *bill.lines[place + 1 :]))
         # A band that the smaller bill did not reach may lack its figure.
         with suppress(Undecidable):

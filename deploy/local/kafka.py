@@ -100,7 +100,8 @@ class Kafka:
         self._write_settings(partial)
         cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         call = [*self._java(jars), "kafka.tools.StorageTool", "format", "--standalone"]
-        call += ["--cluster-id", cluster_id, "--config", str(self._settings_file)]
+        # With "=", because one id in 64 begins with a hyphen and would be taken for an option.
+        call += [f"--cluster-id={cluster_id}", "--config", str(self._settings_file)]
         run_tool(call, environment=java.environment(), folder=self._folder)
         partial.rename(self._data)
         self._write_settings(self._data)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [settle]`: measures on an embedded cluster of its own; the last line is JSON."""
+"""`python -m tests.bench [settle | reconcile]`: measures on an embedded cluster of its own; the last line is JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.local.screen import Screen
 from deploy.local.surroundings import Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import SERVICES, Settings
-from tests.bench import flow, imports, settle
+from tests.bench import flow, imports, reconcile, settle
 from tests.bench.settle import Figures
 from tests.bench.world import FACILITY, World, make_world
 
@@ -37,6 +37,12 @@ MEANING = {
     "import_per_s": ("persons imported a second", ""),
     "copy_per_s": ("bare COPY of the same rows, a second", ""),
     "import_ratio": ("ours / COPY", ""),
+    "bills": ("bills of one month that are matched", ""),
+    "match_s": ("their match over HTTP, s", ""),
+    "bare_s": ("COPY of the same file and one bare full join, s", ""),
+    "match_ratio": ("match / (COPY + join)", "≤ 2"),
+    "load_s": ("the file over HTTP until it is accepted, s", ""),
+    "settlement_mb": ("peak memory of the service meanwhile, MB", ""),
     "start_s": ("start from an empty folder to all healthy, s", ""),
     "warm_start_s": ("second start, with its data, to all healthy, s", "≤ 20"),
     "resident_mb": ("resident memory of the whole cluster, MB", "≤ 1500"),
@@ -44,12 +50,19 @@ MEANING = {
 
 
 def main(arguments: list[str]) -> None:
-    """Measure everything, or with `settle` the settlement figures within a minute."""
+    """Measure everything, or with `settle` or `reconcile` some figures within a minute."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
-    parser.add_argument("what", nargs="?", choices=["all", "settle"], default="all")
-    what = parser.parse_args(arguments).what
+    parser.add_argument("what", nargs="?", choices=["all", "settle", "reconcile"], default="all")
+    parser.add_argument("--bills", type=int, default=1_000_000, help="how many bills are matched")
+    chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="sifang-bench-") as folder:
-        figures = _settle_only(Path(folder)) if what == "settle" else _everything(Path(folder))
+        match chosen.what:
+            case "settle":
+                figures = _settle_only(Path(folder))
+            case "reconcile":
+                figures = _reconcile_only(Path(folder), chosen.bills)
+            case _:
+                figures = _everything(Path(folder))
     _show(figures)
     print(json.dumps(figures))
 
@@ -71,6 +84,20 @@ def _settle_only(folder: Path) -> Figures:
         cluster.start_services([name for name in SERVICES if name != "claims"])
         owner_url = cluster.environment["SIFANG_DATABASE_URL"]
         return figures | uvloop.run(flow.measure(owner_url, world, console.print, seconds=10))
+
+
+def _reconcile_only(folder: Path, bills: int) -> Figures:
+    with _cluster(folder) as cluster:
+        console.print("starting the cluster")
+        cluster.start()
+        cluster.start_services(["settlement"])
+        return uvloop.run(_reconcile(cluster, bills))
+
+
+async def _reconcile(cluster: Cluster, bills: int) -> Figures:
+    token = TokenMaker(_settings(cluster)).make(role="facility", party=reconcile.FACILITY)
+    owner_url, url = cluster.environment["SIFANG_DATABASE_URL"], cluster.url("settlement")
+    return await reconcile.measure(owner_url, url, token, console.print, bills, cluster.resident_bytes)
 
 
 def _everything(folder: Path) -> Figures:

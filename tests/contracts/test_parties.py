@@ -23,6 +23,7 @@ PUBLIC = {
     "get_agreement": "the terms of contracted facilities are public",
     "get_summary": "a month is nobody's; the answer holds the caller's own parties only",
     "retry_message": "operations staff act for the whole deployment and see numbers only",
+    "get_invariants": "adds up the books of the whole deployment; amounts by transaction, no person",
     "get_proof": "adds up the books of the whole deployment; sums by book, no bill and no person",
     "set_language": "notification keeps no region of a person; nothing but the language of messages changes",
 }
@@ -64,6 +65,8 @@ _ID_NAMES = {
     "case_id",
     "payment_id",
     "subscription_id",
+    "period",
+    "form",
 }
 
 
@@ -97,6 +100,8 @@ OWN = [
     ("settlement", "facility", "{code}", "/v1/bills/{settlement_id}"),
     ("settlement", "officer", HUAIYANG, "/v1/bills/{settlement_id}"),
     ("settlement", "facility", "{party}", "/v1/books/{party}/balances"),
+    ("settlement", "facility", "{party}", "/v1/books/{party}/account-statements/{period}"),
+    ("settlement", "facility", "{party}", "/v1/books/{party}/exports/{period}.{form}"),
     ("settlement", "facility", "{hospital}", "/v1/statements/{statement_id}"),
     ("settlement", "facility", "{hospital}", "/v1/cases/{case_id}"),
     ("settlement", "finance", HUAIYANG, "/v1/payments/{payment_id}"),
@@ -112,6 +117,9 @@ async def test_what_the_stranger_does_not_reach_is_there(
     caller = world.flow.acting(service, role, party.format(**world.ids))
     assert (await caller.get(path.format(**world.ids))).status_code == 200
 
+
+NOBODYS = frozenset({"month", "period", "form"})
+"""Parts of addresses that tell nothing of a party."""
 
 LISTS = [
     o
@@ -129,4 +137,4 @@ async def test_a_list_holds_the_callers_own_only(operation: Operation, world: Wo
             caller = world.flow.acting(operation.service, role, STRANGERS[role])
             answer = await caller.get(operation.path, params={"period": month} if month else None, headers=key())
             assert answer.status_code in (200, 404)
-            assert not [name for name, value in world.ids.items() if name != "month" and value in answer.text]
+            assert not [name for name, value in world.ids.items() if name not in NOBODYS and value in answer.text]

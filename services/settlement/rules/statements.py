@@ -32,8 +32,18 @@ class DifferenceClass(StrEnum):
     """Where a bill ends in the match: in exactly one class."""
 
     AGREED = "agreed"
+    WITHIN_TOLERANCE = "within_tolerance"
+    """In both, with amounts so little apart that the region does not mind (容差内)."""
     AMOUNT_DIFFERS = "amount_differs"
     """In both, with different amounts."""
+    KEY_DIFFERS = "key_differs"
+    """In both with the same amounts, under numbers or settlement ids that differ in form."""
+    PERIOD_DIFFERS = "period_differs"
+    """On either side it belongs to another month (跨期): cut off at midnight, or settled in a month closed since."""
+    DUPLICATE = "duplicate"
+    """Stated once more (重复申报): its bill is taken by another line."""
+    REVERSED_ON_ONE_SIDE = "reversed_on_one_side"
+    """A refund that only one side knows, of a settlement that the other side has (单边撤销)."""
     MISSING_IN_STATEMENT = "missing_in_statement"
     """Booked, and the facility does not state it."""
     MISSING_IN_BOOKS = "missing_in_books"
@@ -69,6 +79,14 @@ class Comparison(NamedTuple):
     def equal(self) -> bool:
         """对账结果: 平 or 不平."""
         return self.stated == self.books
+
+
+class ClassNumbers(NamedTuple):
+    """What one match put into one class: the books' side and the statement's."""
+
+    difference_class: DifferenceClass
+    books: Sums
+    stated: Sums
 
 
 class Line(NamedTuple):
@@ -138,6 +156,12 @@ def check_lines_sum(stated: Mapping[Key, Sums], lines: Mapping[bool, Sums]) -> l
 
 def _added(groups: Iterable[Sums]) -> Sums:
     return Sums(*map(sum, zip(Sums(), *groups, strict=True)))
+
+
+def adds_up(classes: Iterable[ClassNumbers], books: Iterable[Sums], lines: Iterable[Sums]) -> bool:
+    """Whether the classes of a match hold every bill and every line of its two sides, to the fen."""
+    sides = [(c.books, c.stated) for c in classes]
+    return _added(b for b, _ in sides) == _added(books) and _added(s for _, s in sides) == _added(lines)
 
 
 def check_lines_wanted(state: StatementState) -> list[Refusal]:

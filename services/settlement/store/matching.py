@@ -260,6 +260,11 @@ MATCH_TIMEOUT_S = 300.0
 """A month of a large hospital takes longer to match than the queries of daily work may."""
 
 
+async def use_memory(tx: Connection, memory_mb: int) -> None:
+    """Let the database use so much for each step of what this transaction compares."""
+    await tx.execute(MATCH_MEMORY, f"{memory_mb}MB")
+
+
 async def match(
     tx: Connection,
     of: Statement,
@@ -268,13 +273,11 @@ async def match(
     *,
     counts: tuple[int, int],
     tolerance_fen: int,
-    memory_mb: int,
 ) -> list[ClassNumbers]:
     """Match lines and books bill by bill, keep the differences; the numbers of each class.
 
     `counts` are the bills in the books and the lines of the statement.
     """
-    await tx.execute(MATCH_MEMORY, f"{memory_mb}MB")
     file_no, by_settlement_id = (file.file_no, not file.numbered) if file else (None, False)
     await tx.execute(
         MATCH,

@@ -188,6 +188,7 @@ async def _compare_again(
     Where the lines are missing or do not add up it refuses, or, when forced, concludes that details are wanted.
     """
     match_no = statement.match_no + 1
+    await matching.use_memory(tx, parts.settings.match_memory_mb)
     stated = {c.key: c.stated for c in await store.comparisons(tx, statement.statement_id)}
     comparisons = compare(stated, await store.books_totals(tx, statement.facility_code, statement.period))
     await store.save_comparisons(tx, statement.statement_id, comparisons)
@@ -228,7 +229,6 @@ async def _match(
         file,
         counts=(sum(c.books.bill_count for c in comparisons), sum(sums.bill_count for sums in lines.values())),
         tolerance_fen=parts.settings.tolerance_fen,
-        memory_mb=parts.settings.match_memory_mb,
     )
     if not adds_up(classes, (c.books for c in comparisons), lines.values()):
         raise RuntimeError(f"the classes of match {match_no} of {statement.statement_id} do not add up to its sides")

@@ -286,7 +286,7 @@ DATE_INVALID = declare(
     "settlement.date-invalid",
     status=422,
     zh="不是可识别的日期（如 2026-10-31、2026/10/31、20261031、2026年10月31日）。",
-    en="It is not a day that can be read (as 2026-10-31, 2026/10/31, 20261031, 2026年10月31日).",
+    en="It is not a day that can be read (as 2026-10-31, 2026/10/31 or 20261031).",
 )
 FACILITY_FOREIGN = declare(
     "settlement.facility-foreign",

@@ -29,8 +29,8 @@ PIECE_BYTES = 1_000_000
 _BOOKS = f"""
     INSERT INTO facility VALUES ('{FACILITY}', '淮阳区人民医院', 'hospital', '3', '{CARE}', 1) ON CONFLICT DO NOTHING;
     INSERT INTO facility_month VALUES ('{FACILITY}', '{MONTH}', false) ON CONFLICT DO NOTHING;
-    INSERT INTO settlement_case (case_id, facility_code, period, care_region, home_region, clearing_region, chain, state,
-        opened_at)
+    INSERT INTO settlement_case (case_id, facility_code, period, care_region, home_region, clearing_region, chain,
+        state, opened_at)
     SELECT 'bench-case-' || lpad(n::text, 15, '0'), '{FACILITY}', '{MONTH}', '{CARE}', (411000 + n)::text, '411600',
         ARRAY['{CARE}', '411600', (411000 + n)::text], 'open', now() FROM generate_series(1, {CASES}) AS n;
 """

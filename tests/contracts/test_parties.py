@@ -25,6 +25,7 @@ PUBLIC = {
     "retry_message": "operations staff act for the whole deployment and see numbers only",
     "get_invariants": "adds up the books of the whole deployment; amounts by transaction, no person",
     "get_proof": "adds up the books of the whole deployment; sums by book, no bill and no person",
+    "save_statement_mapping": "a mapping is saved for the caller itself, whatever its name",
     "set_language": "notification keeps no region of a person; nothing but the language of messages changes",
 }
 
@@ -65,6 +66,8 @@ _ID_NAMES = {
     "case_id",
     "payment_id",
     "subscription_id",
+    "sha256",
+    "item_no",
     "period",
     "form",
 }
@@ -105,6 +108,8 @@ OWN = [
     ("settlement", "facility", "{hospital}", "/v1/statements/{statement_id}"),
     ("settlement", "facility", "{hospital}", "/v1/cases/{case_id}"),
     ("settlement", "finance", HUAIYANG, "/v1/payments/{payment_id}"),
+    ("settlement", "facility", "{differing}", "/v1/items/{item_no}"),
+    ("settlement", "facility", "{differing}", "/v1/statements/{unequal_id}/files/{sha256}"),
     ("notification", "finance", "{party}", "/v1/subscriptions"),
 ]
 
@@ -118,8 +123,8 @@ async def test_what_the_stranger_does_not_reach_is_there(
     assert (await caller.get(path.format(**world.ids))).status_code == 200
 
 
-NOBODYS = frozenset({"month", "period", "form"})
-"""Parts of addresses that tell nothing of a party."""
+NOBODYS = frozenset({"month", "period", "form", "item_no"})
+"""Parts of addresses that tell nothing of a party, or that any text may hold: "1" is in every answer."""
 
 LISTS = [
     o

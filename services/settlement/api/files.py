@@ -119,19 +119,18 @@ async def send_statement_file(
     """
     settings: Settings = request.app.state.edge.settings
     sent = Sent(streamed(request, settings.http_import_max_bytes))
-    chunks = _chunks(sent, _content_type(request), call.service.settings)
+    kind = _content_type(request)
+    chunks = _chunks(sent, kind, call.service.settings) if kind else None
     delivery = Delivery(statement_id, sha256, query.mapping, sent, chunks)
     return respond(FileView.of(await use_cases.receive(call.service, call.principal, delivery, call.now)))
 
 
-def _content_type(request: Request) -> str:
-    """What is sent. Raises Refused when it is no kind of file that is read."""
+def _content_type(request: Request) -> str | None:
+    """What is sent; None when it is no kind of file that is read."""
     header = Message()
     header["content-type"] = request.headers.get("content-type", "")
     kind = header.get_content_type()
-    if "content-type" not in request.headers or kind not in (*_FORMS, _ZIP):
-        raise Refused(errors.FILE_TYPE())
-    return kind
+    return kind if "content-type" in request.headers and kind in (*_FORMS, _ZIP) else None
 
 
 def _chunks(sent: Sent, kind: str, settings: SettlementSettings) -> Chunks:

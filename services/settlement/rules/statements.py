@@ -141,12 +141,19 @@ def compare(stated: Mapping[Key, Sums], books: Mapping[Key, Sums]) -> list[Compa
     return [Comparison(key, stated.get(key, Sums()), books.get(key, Sums())) for key in sorted({*stated, *books})]
 
 
+def by_refund(stated: Mapping[Key, Sums]) -> dict[bool, Sums]:
+    """The totals of a statement by whether they are of refunds, as lines can be added up."""
+    return {
+        refund: _added(sums for key, sums in stated.items() if key.refund is refund)
+        for refund in sorted({key.refund for key in stated})
+    }
+
+
 def check_lines_sum(stated: Mapping[Key, Sums], lines: Mapping[bool, Sums]) -> list[Refusal]:
     """Where the lines do not add up to the totals of their statement; the refunds by themselves."""
-    wrong = []
+    wrong, totals = [], by_refund(stated)
     for refund in (False, True):
-        ours = lines.get(refund, Sums())
-        theirs = _added(sums for key, sums in stated.items() if key.refund is refund)
+        ours, theirs = lines.get(refund, Sums()), totals.get(refund, Sums())
         for name, of_lines, of_totals in zip(Sums._fields, ours, theirs, strict=True):
             if of_lines != of_totals:
                 what = f"{name}, {'refunds' if refund else 'settlements'}"

@@ -98,5 +98,5 @@ def _damages() -> Iterator[None]:
     """All the ways in which the library says that a ZIP cannot be read. Raises Refused instead."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
         raise Refused(errors.FILE_DAMAGED()) from error

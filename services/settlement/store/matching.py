@@ -1,7 +1,7 @@
 """The match (对明细账): a statement's lines and the books, set against set, in one query.
 
 Nearly everything agrees, so a census counts what is plain, and only the rest is kept. It is paired step by step, each
-bill and each line at most once, and what then stands alone is explained by what surrounds it. The names of the steps are those of
+bill and each line at most once, and what then stands alone is explained by what surrounds it. The steps are those of
 docs/settlement.md.
 """
 
@@ -40,8 +40,10 @@ _COLUMNS = """
     s.number AS line_number, s.refund AS line_refund, s.settlement_id AS line_id, s.settled_on, s.total_fen AS s_total,
     s.fund_fen AS s_fund, s.account_fen AS s_account
 """
-_KEPT = ("bill_id", "bill_number", "bill_refund", "home_region", "settled_period", "reverses", "line_no")
-_KEPT += ("line_number", "line_refund", "line_id", "settled_on", "s_total", "s_fund", "s_account")
+_KEPT = (
+    *("bill_id", "bill_number", "bill_refund", "home_region", "settled_period", "reverses", "line_no"),
+    *("line_number", "line_refund", "line_id", "settled_on", "s_total", "s_fund", "s_account"),
+)
 # Of what is plain only the amounts are remembered, so that a million pairs fit into the memory. A key that meets more
 # than one partner shows in the census: there are more pairs than bills or lines that have one. Only then such keys are
 # looked for, and their plain pairs fetched again.

@@ -79,7 +79,8 @@ class Delivery:
     sha256: str
     mapping_name: str | None
     sent: Sent
-    chunks: Chunks
+    chunks: Chunks | None
+    """None when it is no kind of file that is read."""
 
 
 async def receive(parts: Settlement, principal: Principal, delivery: Delivery, now: datetime) -> File:
@@ -87,9 +88,11 @@ async def receive(parts: Settlement, principal: Principal, delivery: Delivery, n
     async with parts.database.transaction() as tx:
         statement = await _own_statement(tx, principal, delivery.statement_id)
         mapping = await _saved(tx, principal, delivery.mapping_name)
+        if delivery.chunks is None:
+            raise Refused(errors.FILE_TYPE())
         file = await _begin(tx, statement, delivery, mapping, principal, now)
     if file.state is FileState.RECEIVING:
-        wrong = await _stage(parts, file, delivery, mapping, statement)
+        wrong = await _stage(parts, file, delivery.chunks, mapping, statement)
         await delivery.sent.drain()
         file = await _end(parts, file, delivery, wrong, now)
     else:
@@ -147,7 +150,7 @@ def _named(mapping: SavedMapping | None) -> tuple[str | None, int | None]:
 
 
 async def _stage(
-    parts: Settlement, file: File, delivery: Delivery, saved: SavedMapping | None, statement: Statement
+    parts: Settlement, file: File, chunks_of: Chunks, saved: SavedMapping | None, statement: Statement
 ) -> Sequence[Refusal]:
     """Keep the lines of a file chunk by chunk, while one is written the next is read; why it cannot be read further.
 
@@ -158,7 +161,7 @@ async def _stage(
         raise RuntimeError("a saved mapping is not in order any more")
     try:
         async with (
-            delivery.chunks(file.line_reached, mapping, statement.facility_code) as chunks,
+            chunks_of(file.line_reached, mapping, statement.facility_code) as chunks,
             aclosing(ahead(chunks)) as ready,
         ):
             async for chunk in ready:

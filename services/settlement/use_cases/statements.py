@@ -19,6 +19,7 @@ from services.settlement.rules.statements import (
     StatementState,
     Sums,
     adds_up,
+    by_refund,
     check_lines_sum,
     check_lines_wanted,
     check_period,
@@ -197,7 +198,8 @@ async def _compare_again(
         await item_store.close_all(tx, statement, Closing.AGREED, now)
         return await _conclude(tx, statement, StatementState.MATCHED, match_no, actor, now)
     file = await file_store.accepted_file(tx, statement.statement_id)
-    lines = await (store.file_sums(tx, file.file_no) if file else store.line_sums(tx, statement.statement_id))
+    # An accepted file was added up when it came, and neither it nor the totals change after.
+    lines = by_refund(stated) if file else await store.line_sums(tx, statement.statement_id)
     wrong = check_lines_sum(stated, lines) if lines else [errors.LINES_MISSING()]
     if wrong and not forced:
         raise Refused(*wrong)

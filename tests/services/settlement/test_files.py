@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
 import hashlib
 import io
@@ -238,7 +239,10 @@ async def test_what_began_otherwise_is_forgotten(large: Month) -> None:
 
     assert codes(refused) == ["settlement.file-hash-differs"]
     assert (answer.status_code, answer.json()["lines"]) == (200, 30_000)
-    numbers = "SELECT count(*) FROM statement_file_line JOIN statement_file USING (file_no) WHERE statement_id = $1 AND facility_settlement_no = 'X7'"
+    numbers = """
+        SELECT count(*) FROM statement_file_line JOIN statement_file USING (file_no)
+        WHERE statement_id = $1 AND facility_settlement_no = 'X7'
+    """
     assert await large.books.value(numbers, large.statement_id) == 0
 
 
@@ -407,8 +411,6 @@ def theirs(bills: Bills) -> bytes:
 
 
 async def test_a_mapping_is_tried_saved_and_used(month: Month) -> None:
-    import base64
-
     content = theirs(month.bills)
     sample = base64.b64encode(content).decode()
     tried = await month.his.post("/v1/statement-mappings/trials", {"mapping": MAPPING, "sample_base64": sample})

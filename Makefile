@@ -8,7 +8,7 @@ DEVELOPS := $(VENV)/.installed-to-develop
 SECRETS = $${SIFANG_SECRETS_DIR:-.local/secrets}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy token status reset dead-letters lock
+.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy bench-reconcile token status reset verify-ledger dead-letters lock
 unexport PYTHONPATH PYTHONHOME
 
 help: ## List what can be made
@@ -58,6 +58,9 @@ bench-settle: $(DEVELOPS) ## Measure settlement alone, within a minute; ends wit
 bench-policy: $(DEVELOPS) ## Measure the policy engine alone, within a minute; ends with one JSON line
 	@$(PY) -m tests.bench policy
 
+bench-reconcile: $(DEVELOPS) ## Measure the match of a month of a million bills; ends with one JSON line; ARGS="--bills 6000000"
+	@$(PY) -m tests.bench reconcile $(ARGS)
+
 token: $(RUNS) ## Print a token: make -s token ROLE=officer PARTY=411603
 	@test -n "$(ROLE)" -a -n "$(PARTY)" || { echo "say who: make -s token ROLE=officer PARTY=411603" >&2; exit 2; }
 	@$(PY) -m shared.keys init "$(SECRETS)"
@@ -68,6 +71,9 @@ status: $(RUNS) ## Show the parts of the running cluster
 
 reset: $(RUNS) ## Forget the data of `make run`
 	@$(PY) -m deploy.local reset
+
+verify-ledger: $(RUNS) ## Verify the ledger of the running cluster against its chain; SINCE=file holds a checkpoint against it
+	@$(PY) -m deploy.local exec -- $(PY) -m services.settlement.verify $(if $(SINCE),--since "$(SINCE)")
 
 dead-letters: $(RUNS) ## Give a service the events again that it had set aside: SERVICE=settlement
 	@test -n "$(SERVICE)" || { echo "say whose: make dead-letters SERVICE=settlement" >&2; exit 2; }

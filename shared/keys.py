@@ -1,7 +1,8 @@
 """The keys of a deployment: made once, read by every process, handed out as tokens by `make token`.
 
 Files in the secrets folder: `signing-key.pem` (Ed25519, only whoever issues tokens needs it), `jwks.json` (its public
-half), `data-keys.json` (personal data), `database-seed` (the service roles' passwords derive from it).
+half), `data-keys.json` (personal data), `database-seed` (the service roles' passwords derive from it), `ledger-key`
+(the chain over settlement's ledger).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from shared.personal import PersonalDataKeys
 from shared.settings import Settings
 
 SIGNING_KEY, JWKS, DATA_KEYS, DATABASE_SEED = "signing-key.pem", "jwks.json", "data-keys.json", "database-seed"
+LEDGER_KEY = "ledger-key"
 
 
 def init(folder: Path) -> None:
@@ -41,6 +43,7 @@ def init(folder: Path) -> None:
     _write_once(folder / SIGNING_KEY, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     _write_once(folder / JWKS, json.dumps({"keys": [_public_jwk(folder)]}, indent=1).encode())
     _write_once(folder / DATABASE_SEED, secrets.token_hex(32).encode())
+    _write_once(folder / LEDGER_KEY, secrets.token_hex(32).encode())
     _write_once(folder / DATA_KEYS, json.dumps(PersonalDataKeys.generate(), indent=1).encode())
 
 
@@ -76,6 +79,11 @@ def database_password(settings: Settings, service: str) -> str:
     """The password of a service's database role, derived from the deployment's seed."""
     seed = (settings.secrets_dir / DATABASE_SEED).read_bytes().strip()
     return hmac.new(seed, f"sifang_{service}".encode(), hashlib.sha256).hexdigest()
+
+
+def ledger_key(settings: Settings) -> bytes:
+    """The secret under which settlement's ledger is chained: 32 bytes, written as 64 hexadecimal digits."""
+    return bytes.fromhex((settings.secrets_dir / LEDGER_KEY).read_text().strip())
 
 
 class TokenMaker:

@@ -97,6 +97,11 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "sifang.consumer.delay": "Histogram, s: from an event's occurrence to the end of its handling.",
         "sifang.dead_letters": "Counter: events set aside, by event and reason.",
         "sifang.batch.size": "Histogram: commands gathered into one group commit.",
+        "sifang.ledger.sealed": "Counter: ledger transactions linked into the chain.",
+        "sifang.ledger.unsealed": "Gauge: ledger transactions that wait for it.",
+        "sifang.ledger.unmarked": "Counter: ledger transactions refused by sealing: booking did not write them.",
+        "sifang.invariants.recent": "Gauge: invariants of the ledger found violated in what was sealed of late.",
+        "sifang.invariants.whole": "Gauge: invariants found violated in the last look at the whole ledger.",
         "sifang.messages": "Counter: attempts to send messages, by channel and outcome.",
     }
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -16,7 +18,7 @@ from tests.flow import Flow, days_ago, done, eventually
 from tests.services.claims.packs import next_version
 from tests.services.claims.seeds import HUAIYANG, ZHOUKOU, admission, fresh, key, one_call, reversal
 from tests.services.enrollment.people import PAPERS
-from tests.services.settlement.world import Books, Hospital, totals_of
+from tests.services.settlement.world import Books, Hospital, lines_of, totals_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ async def world(services: Cluster, token: MakeToken, books: Books) -> AsyncItera
         ids |= await _treated(flow, ids)
         ids |= await _ruled(flow, ids)
         ids |= await _reconciled(flow, books)
+        ids |= await _differing(flow, books)
         ids |= await _subscribed(flow)
         yield World(flow, ids)
 
@@ -142,6 +145,31 @@ async def _reconciled(flow: Flow, books: Books) -> dict[str, str]:
         "payment_id": payment["payment_id"],
         "hospital": hospital.code,
         "month": hospital.month,
+        "period": hospital.month,
+        "form": "csv",
+    }
+
+
+async def _differing(flow: Flow, books: Books) -> dict[str, str]:
+    """A statement whose file misses a bill: the file's name, and the work item it came to."""
+    hospital = Hospital()
+    booked, stated = hospital.bill(), hospital.bill(fund_fen=1)
+    await books.hear(hospital.changed(), booked)
+    facility = flow.acting("settlement", "facility", hospital.code)
+    statement = {"period": hospital.month, "totals": totals_of([stated])}
+    submitted = done(await facility.post("/v1/statements", json=statement, headers=key()))
+    content = "\n".join(json.dumps(line) for line in lines_of([stated])).encode()
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = f"/v1/statements/{submitted['statement_id']}"
+    kind = {"Content-Type": "application/x-ndjson"}
+    done(await facility.put(f"{path}/files/{sha256}", content=content, headers=kind))
+    done(await facility.post(f"{path}/match"))
+    items = done(await facility.get("/v1/items"))["items"]
+    return {
+        "differing": hospital.code,
+        "unequal_id": submitted["statement_id"],
+        "sha256": sha256,
+        "item_no": str(items[0]["item_no"]),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,7 +25,35 @@ class SettlementSettings(BaseSettings):
     """Pause between two looks for dues to announce, in seconds."""
     rematch_every_s: float = 2.0
     """Pause between two looks for statements whose books have changed since their match, in seconds."""
+    seal_every_s: float = 2.0
+    """Pause between two rounds of sealing the ledger, in seconds."""
+    seal_batch_max: int = Field(default=2000, gt=0)
+    """Transactions sealed in one database transaction."""
+    invariants_every_s: float = 10.0
+    """Pause between two checks of what was sealed since the last one, in seconds."""
+    invariants_whole_every_s: float = 6 * 3600.0
+    """Time between two checks of the whole ledger, in seconds."""
+    invariants_batch_max: int = Field(default=5000, gt=0)
+    """Transactions checked in one look."""
+    spreadsheet_entries_max: int = 100_000
+    """Entries of a month up to which it is exported as a spreadsheet; there is no such limit for other forms."""
     differences_announced_max: int = 500
     """Differences of one match that are announced one by one; all of them can be read."""
+    tolerance_fen: int = Field(default=0, ge=0)
+    """How far each sum of a bill may be apart, stated from booked, before it is a difference (容差)."""
+    item_working_days: int = Field(default=5, ge=0)
+    """Working days a party has to deal with a difference, counted from the match that found it."""
+    four_eyes_above_fen: int = Field(default=100_000, ge=0)
+    """Differences above this amount are decided by two people (四眼)."""
+    match_memory_mb: int = Field(default=256, ge=4, le=4096)
+    """What the database may use for each step of a match before it goes to the disk."""
+    file_chunk_lines: int = Field(default=20_000, gt=0)
+    """Lines of a statement's file read and written at once; progress is kept after each."""
+    file_lines_max: int = 10_000_000
+    """Lines a statement's file may have: a month of the largest city is six million bills."""
+    file_unpacked_max_bytes: int = 2_000_000_000
+    """Upper bound of what a ZIP may hold, unpacked."""
+    file_refusals_max: int = 1_000
+    """Things wrong with a statement's file that are named; then it is read no further."""
     traced_bills_max: int = 100
     """Bills of one call in whose own traces their payment shows."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from services.settlement.rules.bills import Bill
+from services.settlement.rules.chain import LedgerKey
 from services.settlement.rules.ledger import Share
 from services.settlement.store import bills as store
 from services.settlement.use_cases import booking
@@ -20,12 +21,13 @@ from shared.regions import RegionTree
 
 async def on_bill(
     regions: RegionTree,
+    ledger_key: LedgerKey,
     tx: Connection,
     envelopes: Sequence[Envelope[DischargeSettled | SettlementReversed]],
     now: datetime,
 ) -> None:
     """Book settlements, or reversals: either is complete in itself, so their order does not matter."""
-    await booking.book(tx, regions, [_bill(envelope) for envelope in envelopes], now)
+    await booking.book(tx, regions, ledger_key, [_bill(envelope) for envelope in envelopes], now)
 
 
 def _bill(envelope: Envelope[DischargeSettled | SettlementReversed]) -> Bill:
@@ -60,10 +62,10 @@ async def on_facility_changed(tx: Connection, envelopes: Sequence[Envelope[Facil
     await store.save_facilities(tx, rows)
 
 
-def handlers(regions: RegionTree) -> Handlers:
-    """Event to handler; the chain of a bill follows from the region tree."""
+def handlers(regions: RegionTree, ledger_key: LedgerKey) -> Handlers:
+    """Event to handler; the chain of a bill follows from the region tree, its mark in the ledger from the key."""
     return {
-        DischargeSettled: partial(on_bill, regions),
-        SettlementReversed: partial(on_bill, regions),
+        DischargeSettled: partial(on_bill, regions, ledger_key),
+        SettlementReversed: partial(on_bill, regions, ledger_key),
         FacilityChanged: on_facility_changed,
     }

@@ -34,7 +34,8 @@ class DifferenceFound(Event):
     facility_code: str
     period: str
     difference_class: str
-    """missing_in_statement, missing_in_books, amount_differs."""
+    """missing_in_statement, missing_in_books, amount_differs, key_differs, period_differs, duplicate,
+    reversed_on_one_side, within_tolerance."""
     facility_settlement_no: str
     books_fund_fen: int | None
     statement_fund_fen: int | None

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [settle|policy]`: measures on an embedded cluster of its own; the last line is JSON."""
+"""`python -m tests.bench [settle | policy | reconcile]`: measures on a cluster of its own; the last line is JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.local.screen import Screen
 from deploy.local.surroundings import Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import SERVICES, Settings
-from tests.bench import flow, imports, policy, settle
+from tests.bench import flow, imports, policy, reconcile, settle
 from tests.bench.settle import Figures
 from tests.bench.world import FACILITY, World, make_world
 
@@ -42,6 +42,12 @@ MEANING = {
     "pack_load_ms": ("a pack of 500 rules read, checked, compiled, ms", "< 200"),
     "replay_bills_per_s": ("bills replayed a second, with counters, two processes", "≥ 8334"),
     "replay_linearity": ("time a bill in the larger replay / in the smaller", ""),
+    "bills": ("bills of one month that are matched", ""),
+    "match_s": ("their match over HTTP, s", ""),
+    "bare_s": ("COPY of the same file and one bare full join, s", ""),
+    "match_ratio": ("match / (COPY + join)", "≤ 2"),
+    "load_s": ("the file over HTTP until it is accepted, s", ""),
+    "settlement_mb": ("peak memory of the service meanwhile, MB", ""),
     "start_s": ("start from an empty folder to all healthy, s", ""),
     "warm_start_s": ("second start, with its data, to all healthy, s", "≤ 20"),
     "resident_mb": ("resident memory of the whole cluster, MB", "≤ 1500"),
@@ -49,12 +55,13 @@ MEANING = {
 
 
 def main(arguments: list[str]) -> None:
-    """Measure everything, or with `settle` or `policy` those figures alone, each within a minute."""
+    """Measure everything, or with `settle`, `policy` or `reconcile` those figures alone, each within a minute."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
-    parser.add_argument("what", nargs="?", choices=["all", "settle", "policy"], default="all")
-    what = parser.parse_args(arguments).what
+    parser.add_argument("what", nargs="?", choices=list(_MEASURED), default="all")
+    parser.add_argument("--bills", type=int, default=1_000_000, help="how many bills are matched")
+    chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="sifang-bench-") as folder:
-        figures = _MEASURED[what](Path(folder))
+        figures = _MEASURED[chosen.what](Path(folder), chosen.bills)
     _show(figures)
     print(json.dumps(figures))
 
@@ -66,7 +73,7 @@ def _cluster(folder: Path) -> Cluster:
     )
 
 
-def _settle_only(folder: Path) -> Figures:
+def _settle_only(folder: Path, _: int) -> Figures:
     with _cluster(folder) as cluster:
         console.print("starting the cluster")
         cluster.start()
@@ -78,7 +85,21 @@ def _settle_only(folder: Path) -> Figures:
         return figures | uvloop.run(flow.measure(owner_url, world, console.print, seconds=10))
 
 
-def _everything(folder: Path) -> Figures:
+def _reconcile_only(folder: Path, bills: int) -> Figures:
+    with _cluster(folder) as cluster:
+        console.print("starting the cluster")
+        cluster.start()
+        cluster.start_services(["settlement"])
+        return uvloop.run(_reconcile(cluster, bills))
+
+
+async def _reconcile(cluster: Cluster, bills: int) -> Figures:
+    token = TokenMaker(_settings(cluster)).make(role="facility", party=reconcile.FACILITY)
+    owner_url, url = cluster.environment["SIFANG_DATABASE_URL"], cluster.url("settlement")
+    return await reconcile.measure(owner_url, url, token, console.print, bills, cluster.resident_bytes)
+
+
+def _everything(folder: Path, bills: int) -> Figures:
     with _cluster(folder) as cluster:
         console.print("starting the cluster")
         cluster.start()
@@ -94,7 +115,7 @@ def _everything(folder: Path) -> Figures:
             "resident_mb": round(sum(cluster.resident_bytes().values()) / 1e6, 1),
         }
         measured = uvloop.run(_measure_all(cluster)) | started
-    return measured | _policy_only(folder)
+    return measured | _policy_only(folder, bills) | _reconcile_only(folder / "reconcile", bills)
 
 
 async def _measure_all(cluster: Cluster) -> Figures:
@@ -112,11 +133,11 @@ async def _measure_all(cluster: Cluster) -> Figures:
     return figures | await imports.measure(owner_url, cluster.url("enrollment"), token, console.print)
 
 
-def _policy_only(_: Path) -> Figures:
+def _policy_only(_: Path, __: int) -> Figures:
     return policy.measure(console.print)
 
 
-_MEASURED = {"all": _everything, "settle": _settle_only, "policy": _policy_only}
+_MEASURED = {"all": _everything, "settle": _settle_only, "policy": _policy_only, "reconcile": _reconcile_only}
 
 
 def _settings(cluster: Cluster) -> Settings:

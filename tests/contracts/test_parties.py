@@ -23,12 +23,14 @@ PUBLIC = {
     "get_agreement": "the terms of contracted facilities are public",
     "get_summary": "a month is nobody's; the answer holds the caller's own parties only",
     "retry_message": "operations staff act for the whole deployment and see numbers only",
+    "get_invariants": "adds up the books of the whole deployment; amounts by transaction, no person",
     "get_proof": "adds up the books of the whole deployment; sums by book, no bill and no person",
     "list_policies": "policies are public: whoever is insured may read what is paid and why",
     "get_policy": "policies are public",
     "show_policy": "policies are public",
     "compare_policy": "policies are public",
     "run_case": "policies are public, and a case is made up",
+    "save_statement_mapping": "a mapping is saved for the caller itself, whatever its name",
     "set_language": "notification keeps no region of a person; nothing but the language of messages changes",
 }
 
@@ -72,6 +74,10 @@ _ID_NAMES = {
     "proposal_id",
     "replay_id",
     "item_id",
+    "sha256",
+    "item_no",
+    "period",
+    "form",
 }
 
 
@@ -109,9 +115,13 @@ OWN = [
     ("settlement", "facility", "{code}", "/v1/bills/{settlement_id}"),
     ("settlement", "officer", HUAIYANG, "/v1/bills/{settlement_id}"),
     ("settlement", "facility", "{party}", "/v1/books/{party}/balances"),
+    ("settlement", "facility", "{party}", "/v1/books/{party}/account-statements/{period}"),
+    ("settlement", "facility", "{party}", "/v1/books/{party}/exports/{period}.{form}"),
     ("settlement", "facility", "{hospital}", "/v1/statements/{statement_id}"),
     ("settlement", "facility", "{hospital}", "/v1/cases/{case_id}"),
     ("settlement", "finance", HUAIYANG, "/v1/payments/{payment_id}"),
+    ("settlement", "facility", "{differing}", "/v1/items/{item_no}"),
+    ("settlement", "facility", "{differing}", "/v1/statements/{unequal_id}/files/{sha256}"),
     ("notification", "finance", "{party}", "/v1/subscriptions"),
 ]
 
@@ -124,6 +134,9 @@ async def test_what_the_stranger_does_not_reach_is_there(
     caller = world.flow.acting(service, role, party.format(**world.ids))
     assert (await caller.get(path.format(**world.ids))).status_code == 200
 
+
+NOBODYS = frozenset({"month", "period", "form", "item_no"})
+"""Parts of addresses that tell nothing of a party, or that any text may hold: "1" is in every answer."""
 
 LISTS = [
     o
@@ -141,4 +154,4 @@ async def test_a_list_holds_the_callers_own_only(operation: Operation, world: Wo
             caller = world.flow.acting(operation.service, role, STRANGERS[role])
             answer = await caller.get(operation.path, params={"period": month} if month else None, headers=key())
             assert answer.status_code in (200, 404)
-            assert not [name for name, value in world.ids.items() if name != "month" and value in answer.text]
+            assert not [name for name, value in world.ids.items() if name not in NOBODYS and value in answer.text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -114,7 +115,9 @@ async def test_a_check_that_is_only_declared_is_seen(undone: AsyncConnection) ->
 @every_service
 def test_tables_have_no_behaviour(service: str) -> None:
     module = importlib.import_module(f"services.{service}.tables")
-    kinds = [k for k in vars(module).values() if isinstance(k, type) and hasattr(k, "__table__")]
+    below = pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
+    modules = [module, *(importlib.import_module(found.name) for found in below)]
+    kinds = [k for m in modules for k in vars(m).values() if isinstance(k, type) and hasattr(k, "__table__")]
     assert {k.__table__.schema for k in kinds if isinstance(k.__table__, Table)} == {service}
     own = [n for k in kinds for n, v in vars(k).items() if callable(v) and v.__class__.__name__ == "function"]
     assert [name for name in own if not name.startswith("__")] == []

@@ -12,7 +12,7 @@ import pytest
 
 from shared import keys
 from shared.clock import ShiftedClock, make_clock, system_clock
-from shared.keys import DATA_KEYS, DATABASE_SEED, JWKS, SIGNING_KEY, database_password
+from shared.keys import DATA_KEYS, DATABASE_SEED, JWKS, LEDGER_KEY, SIGNING_KEY, database_password, ledger_key
 from shared.service import base_of
 from shared.settings import Settings
 
@@ -53,7 +53,7 @@ def test_keys_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     keys.init(folder)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    assert set(before) == {SIGNING_KEY, JWKS, DATABASE_SEED, DATA_KEYS}
+    assert set(before) == {SIGNING_KEY, JWKS, DATABASE_SEED, DATA_KEYS, LEDGER_KEY}
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     keys.init(folder)
@@ -75,3 +75,12 @@ def test_every_service_has_a_password_of_its_own(tmp_path: Path) -> None:
     assert len(set(passwords.values())) == 3
     assert passwords["claims"] == database_password(settings, "claims")
     assert min(map(len, passwords.values())) == 64
+
+
+def test_the_ledger_has_a_key_of_its_own(tmp_path: Path) -> None:
+    keys.init(tmp_path)
+    settings = Settings(secrets_dir=tmp_path)
+    assert len(ledger_key(settings)) == 32
+    assert ledger_key(settings).hex() not in database_password(settings, "settlement")
+    keys.init(tmp_path / "other")
+    assert ledger_key(Settings(secrets_dir=tmp_path / "other")) != ledger_key(settings)

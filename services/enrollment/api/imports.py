@@ -17,6 +17,7 @@ from shared.auth import Role
 from shared.http.call import Allow, Call
 from shared.http.problems import TOO_LARGE
 from shared.http.routing import ServiceRouter, respond
+from shared.http.uploads import streamed
 from shared.refusals import Refused
 from shared.settings import Settings
 
@@ -54,17 +55,7 @@ def _charset(request: Request) -> str | None:
     return None if named is None else CHARSETS[named]
 
 
-async def _bounded(request: Request) -> AsyncIterator[bytes]:
+def _bounded(request: Request) -> AsyncIterator[bytes]:
     """The body as it arrives. Raises Refused once it is too large, at once when that is declared."""
     settings: Settings = request.app.state.edge.settings
-    limit = settings.http_import_max_bytes
-    declared = request.headers.get("content-length", "0")
-    size = int(declared) if declared.isdecimal() else 0
-    if size > limit:
-        raise Refused(TOO_LARGE(limit_bytes=limit))
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise Refused(TOO_LARGE(limit_bytes=limit))
-        yield chunk
+    return streamed(request, settings.http_import_max_bytes)

@@ -20,13 +20,11 @@ from services.enrollment.schemas.people import BankAccount, IdentityNumber, Insu
 from services.enrollment.use_cases.imports import ImportReport, Line, RefusedLine
 from shared.http import problems
 from shared.http.types import Body, Day, RegionCode, View
+from shared.http.uploads import SNIFFED_BYTES, charset_of
 from shared.refusals import Refused
 
 LINE_MAX = 2_000
 """The longest line, in characters; one in order has about a hundred."""
-
-_SNIFFED_BYTES = 65_536
-"""Enough of the beginning to tell UTF-8 from GB18030."""
 
 
 class ImportLine(Unshown, Body):
@@ -143,27 +141,13 @@ async def read_csv(
 async def _decoded(chunks: AsyncIterator[bytes], charset: str | None) -> AsyncIterator[str]:
     """The text of a file. Bytes that are none become surrogates, which no field takes: the line is refused."""
     head = b""
-    while len(head) < _SNIFFED_BYTES and (chunk := await anext(chunks, None)) is not None:
+    while len(head) < SNIFFED_BYTES and (chunk := await anext(chunks, None)) is not None:
         head += chunk
-    decoder = codecs.getincrementaldecoder(charset or _charset(head))(errors="surrogateescape")
+    decoder = codecs.getincrementaldecoder(charset or charset_of(head))(errors="surrogateescape")
     yield decoder.decode(head).removeprefix("\ufeff")
     async for chunk in chunks:
         yield decoder.decode(chunk)
     yield decoder.decode(b"", final=True)
-
-
-def _charset(head: bytes) -> str:
-    """The one of the two charsets Chinese spreadsheets write in which more lines can be read; UTF-8 when both do."""
-    lines = [line for line in head[:_SNIFFED_BYTES].split(b"\n") if not line.isascii()]
-    return max(("utf-8", "gb18030"), key=lambda charset: sum(_can_be(line, charset) for line in lines))
-
-
-def _can_be(line: bytes, charset: str) -> bool:
-    try:
-        line.decode(charset)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 async def _numbered(texts: AsyncIterator[str]) -> AsyncIterator[list[tuple[int, str]]]:

@@ -9,11 +9,10 @@ again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
 
 from services.enrollment import errors
 from services.enrollment.rules import people as rules
@@ -22,14 +21,13 @@ from services.enrollment.store import people as store
 from services.enrollment.store.people import SealedPerson
 from services.enrollment.use_cases.parts import Enrollment, insurance_changed, span_of
 from shared.auth import NOT_YOUR_AREA, Principal
+from shared.batching import ahead
 from shared.database import Connection
 from shared.events import Envelope, Event, new_id
 from shared.events.enrollment import PersonEnrolled
 from shared.outbox import announce
 from shared.refusals import Refusal
 from shared.workdays import shanghai_day
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ async def import_people(
     """
     report = ImportReport(parts.settings.import_refusals_max)
     prepared = (await _prepare(parts, principal, chunk, now) async for chunk in chunks)
-    async with aclosing(_ahead(prepared)) as ready:
+    async with aclosing(ahead(prepared)) as ready:
         async for drafts, refused in ready:
             report.refuse(refused)
             while drafts:
@@ -130,22 +128,6 @@ async def import_people(
                 drafts = await _write(parts, wave, report, principal.party, now) + drafts
     report.refusals.sort(key=lambda line: line.number)
     return report
-
-
-async def _ahead(items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-    """The items, each of which is worked on while the one before it is used."""
-
-    async def following() -> T | None:
-        return await anext(items, None)
-
-    coming = asyncio.create_task(following())
-    try:
-        while (item := await coming) is not None:
-            coming = asyncio.create_task(following())
-            yield item
-    finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
 
 
 # Preparing: in a thread, so that a window's look-up need not wait for a chunk.

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from services.settlement import errors
 from services.settlement.api.calls import AREA, ProvingCall, ReaderCall, router, sight
+from services.settlement.schemas.accounts import BalanceQuery
 from services.settlement.schemas.books import (
     BillDetail,
     BookView,
@@ -15,6 +16,7 @@ from services.settlement.schemas.books import (
     ProofView,
     SummaryView,
 )
+from services.settlement.store import accounts as account_store
 from services.settlement.store import bills as bill_store
 from services.settlement.store import books as store
 from services.settlement.store import cases as case_store
@@ -58,11 +60,14 @@ async def get_bill(call: ReaderCall, settlement_id: Id) -> Response:
 
 
 @router.endpoint("GET", "/v1/books/{party}/balances", view=BookView, refusals=(*AREA, errors.PARTY_UNKNOWN), tags=TAGS)
-async def get_balances(call: ReaderCall, party: Code) -> Response:
-    """All balances of a party's book; they sum to zero."""
+async def get_balances(call: ReaderCall, party: Code, query: BalanceQuery) -> Response:
+    """All balances of a party's book, now or as of any day and moment; they sum to zero."""
     async with call.service.database.read() as reader:
-        await _check_book(reader, call, party)
-        rows = await store.balances(reader, party)
+        await check_book(reader, call, party)
+        if query.value_date_until is None and query.booked_until is None:
+            rows = await store.balances(reader, party)
+        else:
+            rows = await account_store.balances_as_of(reader, party, query.value_date_until, query.booked_until)
     return respond(BookView.of(party, rows))
 
 
@@ -74,15 +79,17 @@ async def get_balances(call: ReaderCall, party: Code) -> Response:
     tags=TAGS,
 )
 async def list_entries(call: ReaderCall, party: Code, query: EntryQuery) -> Response:
-    """The lines of a party's book, by transaction."""
+    """The lines of a party's book, by transaction: from a balance down to the bills and payments that make it."""
     async with call.service.database.read() as reader:
-        await _check_book(reader, call, party)
+        await check_book(reader, call, party)
         rows = await store.entries_of_book(
             reader,
             party,
             _after(query),
             account_kind=query.account_kind,
             counterparty=query.counterparty,
+            period=query.period,
+            case_id=query.case_id,
             limit=query.limit + 1,
         )
     return respond(page(rows, query, _cursor, EntryView.of))
@@ -102,7 +109,7 @@ def _after(query: EntryQuery) -> tuple[str, int]:
     return transaction_id, int(line)
 
 
-async def _check_book(reader: Connection, call: Call[Settlement], party: str) -> None:
+async def check_book(reader: Connection, call: Call[Settlement], party: str) -> None:
     """Raises Refused when there is no such party, or its book is not the caller's to see."""
     region = party if party in call.service.regions else await bill_store.facility_region(reader, party)
     if region is None:

@@ -80,6 +80,7 @@ async def submit_statement(call: SubmittingCall, body: StatementBody) -> Respons
         errors.STATEMENT_REPLACED,
         errors.STATEMENT_MATCHED,
         errors.LINE_DIFFERS,
+        errors.LINES_EXIST,
     ),
     tags=TAGS,
     interface="3202",
@@ -160,7 +161,7 @@ async def approve_resolution(call: ApprovingCall, statement_id: Id) -> Response:
 async def get_statement(call: ReaderCall, statement_id: Id) -> Response:
     """One version of a statement with the outcome of its comparison."""
     async with call.service.database.read() as reader:
-        report = await use_cases.report(reader, await _visible(reader, call, statement_id))
+        report = await use_cases.report(reader, await visible(reader, call, statement_id))
     return respond(StatementView.of(report))
 
 
@@ -195,12 +196,12 @@ async def list_differences(call: ReaderCall, statement_id: Id, query: PageQuery)
     if not (after.isascii() and after.isdecimal() and len(after) < 10):
         raise Refused(CURSOR_INVALID(pointer="/query/cursor"))
     async with call.service.database.read() as reader:
-        statement = await _visible(reader, call, statement_id)
+        statement = await visible(reader, call, statement_id)
         rows = await store.differences(reader, statement, int(after), query.limit + 1)
     return respond(page(rows, query, lambda d: str(d.position), DifferenceView.of))
 
 
-async def _visible(reader: Connection, call: Call[Settlement], statement_id: str) -> Statement:
+async def visible(reader: Connection, call: Call[Settlement], statement_id: str) -> Statement:
     """A statement the caller may see. Raises Refused."""
     found = await store.statement(reader, statement_id)
     if found is None:

@@ -32,8 +32,18 @@ class DifferenceClass(StrEnum):
     """Where a bill ends in the match: in exactly one class."""
 
     AGREED = "agreed"
+    WITHIN_TOLERANCE = "within_tolerance"
+    """In both, with amounts so little apart that the region does not mind (容差内)."""
     AMOUNT_DIFFERS = "amount_differs"
     """In both, with different amounts."""
+    KEY_DIFFERS = "key_differs"
+    """In both with the same amounts, under numbers or settlement ids that differ in form."""
+    PERIOD_DIFFERS = "period_differs"
+    """On either side it belongs to another month (跨期): cut off at midnight, or settled in a month closed since."""
+    DUPLICATE = "duplicate"
+    """Stated once more (重复申报): its bill is taken by another line."""
+    REVERSED_ON_ONE_SIDE = "reversed_on_one_side"
+    """A refund that only one side knows, of a settlement that the other side has (单边撤销)."""
     MISSING_IN_STATEMENT = "missing_in_statement"
     """Booked, and the facility does not state it."""
     MISSING_IN_BOOKS = "missing_in_books"
@@ -69,6 +79,14 @@ class Comparison(NamedTuple):
     def equal(self) -> bool:
         """对账结果: 平 or 不平."""
         return self.stated == self.books
+
+
+class ClassNumbers(NamedTuple):
+    """What one match put into one class: the books' side and the statement's."""
+
+    difference_class: DifferenceClass
+    books: Sums
+    stated: Sums
 
 
 class Line(NamedTuple):
@@ -123,12 +141,19 @@ def compare(stated: Mapping[Key, Sums], books: Mapping[Key, Sums]) -> list[Compa
     return [Comparison(key, stated.get(key, Sums()), books.get(key, Sums())) for key in sorted({*stated, *books})]
 
 
+def by_refund(stated: Mapping[Key, Sums]) -> dict[bool, Sums]:
+    """The totals of a statement by whether they are of refunds, as lines can be added up."""
+    return {
+        refund: _added(sums for key, sums in stated.items() if key.refund is refund)
+        for refund in sorted({key.refund for key in stated})
+    }
+
+
 def check_lines_sum(stated: Mapping[Key, Sums], lines: Mapping[bool, Sums]) -> list[Refusal]:
     """Where the lines do not add up to the totals of their statement; the refunds by themselves."""
-    wrong = []
+    wrong, totals = [], by_refund(stated)
     for refund in (False, True):
-        ours = lines.get(refund, Sums())
-        theirs = _added(sums for key, sums in stated.items() if key.refund is refund)
+        ours, theirs = lines.get(refund, Sums()), totals.get(refund, Sums())
         for name, of_lines, of_totals in zip(Sums._fields, ours, theirs, strict=True):
             if of_lines != of_totals:
                 what = f"{name}, {'refunds' if refund else 'settlements'}"
@@ -138,6 +163,12 @@ def check_lines_sum(stated: Mapping[Key, Sums], lines: Mapping[bool, Sums]) -> l
 
 def _added(groups: Iterable[Sums]) -> Sums:
     return Sums(*map(sum, zip(Sums(), *groups, strict=True)))
+
+
+def adds_up(classes: Iterable[ClassNumbers], books: Iterable[Sums], lines: Iterable[Sums]) -> bool:
+    """Whether the classes of a match hold every bill and every line of its two sides, to the fen."""
+    sides = [(c.books, c.stated) for c in classes]
+    return _added(b for b, _ in sides) == _added(books) and _added(s for _, s in sides) == _added(lines)
 
 
 def check_lines_wanted(state: StatementState) -> list[Refusal]:

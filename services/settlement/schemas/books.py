@@ -14,7 +14,7 @@ from services.settlement.store.books import Balance, BookedBill, BookSum, EntryR
 from services.settlement.store.payments import PaymentRow
 from services.settlement.use_cases.proof import Proof
 from shared.http.paging import PageQuery
-from shared.http.types import Code, View
+from shared.http.types import Code, Id, Month, View
 
 _SETTLEMENT_ID = "01KAJ5T1D4GQ7X8Z2V3N4M5P6S"
 _BILL: dict[str, JsonValue] = {
@@ -41,6 +41,7 @@ _BILL: dict[str, JsonValue] = {
     "hospital_fen": 0,
     "payable_fen": 400000,
     "booked_at": "2026-10-20T08:30:01Z",
+    "trace_id": "0af7651916cd43dd8448eb211c80319c",
 }
 _ENTRY: dict[str, JsonValue] = {
     "transaction_id": _SETTLEMENT_ID,
@@ -89,6 +90,8 @@ class BillView(View):
     hospital_fen: int
     payable_fen: int
     booked_at: datetime
+    trace_id: str | None
+    """The trace from the hospital's call to the last payment, when it was recorded."""
 
     @classmethod
     def of(cls, row: BookedBill) -> BillView:
@@ -152,6 +155,9 @@ class EntryQuery(PageQuery):
 
     account_kind: AccountKind | None = None
     counterparty: Code | None = None
+    period: Month | None = None
+    """The accounting month."""
+    case_id: Id | None = None
 
 
 class BalanceView(View):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from services.settlement.rules.statements import Comparison, Key, Line, Statement, Sums
-from services.settlement.store.statements import ClassNumbers, Difference, Resolution
+from services.settlement.rules.statements import ClassNumbers, Comparison, Key, Line, Statement, Sums
+from services.settlement.store.statements import Difference, Resolution
 from services.settlement.use_cases.statements import Report
 from shared.http.paging import PageQuery
 from shared.http.types import Body, Code, Fen, Id, Month, RegionCode, Text, View
@@ -157,7 +158,8 @@ class ClassView(View):
     """What the match put into one class; the classes add up to both sides (对明细账)."""
 
     difference_class: str
-    """agreed, amount_differs, missing_in_statement, missing_in_books."""
+    """agreed, within_tolerance, amount_differs, key_differs, period_differs, duplicate, reversed_on_one_side,
+    missing_in_statement, missing_in_books."""
     stated: SumsView
     books: SumsView
 
@@ -258,29 +260,33 @@ class StatementQuery(PageQuery):
     facility_code: Code | None = None
 
 
+DIFFERENCE_EXAMPLE: dict[str, JsonValue] = {
+    "position": 1,
+    "difference_class": "amount_differs",
+    "facility_settlement_no": "H41160300001-20261102-000123",
+    "refund": False,
+    "settlement_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q",
+    "home_region": "411681",
+    "books_total_fen": 650000,
+    "books_fund_fen": 400000,
+    "books_account_fen": 0,
+    "stated_total_fen": 650000,
+    "stated_fund_fen": 410000,
+    "stated_account_fen": 0,
+    "total_off_fen": 0,
+    "fund_off_fen": 10000,
+    "account_off_fen": 0,
+    "line_no": 17,
+    "stated_settlement_no": None,
+    "stated_settlement_id": None,
+    "other_period": None,
+}
+
+
 class DifferenceView(View):
     """One bill on which statement and books do not agree; the absent side is null. Amounts in fen."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "position": 1,
-                    "difference_class": "amount_differs",
-                    "facility_settlement_no": "H41160300001-20261102-000123",
-                    "refund": False,
-                    "settlement_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q",
-                    "home_region": "411681",
-                    "books_total_fen": 650000,
-                    "books_fund_fen": 400000,
-                    "books_account_fen": 0,
-                    "stated_total_fen": 650000,
-                    "stated_fund_fen": 410000,
-                    "stated_account_fen": 0,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [DIFFERENCE_EXAMPLE]})
 
     position: int
     difference_class: str
@@ -294,8 +300,24 @@ class DifferenceView(View):
     stated_total_fen: int | None
     stated_fund_fen: int | None
     stated_account_fen: int | None
+    total_off_fen: int
+    """Stated less booked, the absent side counting as nothing."""
+    fund_off_fen: int
+    account_off_fen: int
+    line_no: int | None
+    """The line of the statement's file."""
+    stated_settlement_no: str | None
+    """The number the line gives, where it is another than the bill's."""
+    stated_settlement_id: str | None
+    other_period: str | None
+    """The month on the other side, where that differs."""
 
     @classmethod
     def of(cls, row: Difference) -> DifferenceView:
         """The view of a difference."""
-        return cls.model_validate(row, from_attributes=True)
+        off = {
+            "total_off_fen": (row.stated_total_fen or 0) - (row.books_total_fen or 0),
+            "fund_off_fen": (row.stated_fund_fen or 0) - (row.books_fund_fen or 0),
+            "account_off_fen": (row.stated_account_fen or 0) - (row.books_account_fen or 0),
+        }
+        return cls(**asdict(row), **off)

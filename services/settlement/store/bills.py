@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from services.settlement.rules.bills import Bill
+from services.settlement.rules.chain import LedgerKey, canonical, leaf_of
 from services.settlement.rules.ledger import Entry
 from services.settlement.rules.statements import StatementState
 from shared.database import Connection
@@ -67,10 +68,14 @@ BILLS_INSERT = """
         $23::text[])
     ON CONFLICT DO NOTHING RETURNING settlement_id
 """
+# With each transaction the mark under which it waits for the chain, in the same round trip.
 TRANSACTIONS_INSERT = """
-    INSERT INTO ledger_transaction
-        (transaction_id, kind, case_id, period, value_date, reverses_transaction_id, booked_at)
-    SELECT *, $7 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::text[])
+    WITH booked AS (
+        INSERT INTO ledger_transaction
+            (transaction_id, kind, case_id, period, value_date, reverses_transaction_id, booked_at)
+        SELECT *, $7 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::text[])
+    )
+    INSERT INTO ledger_unsealed (transaction_id, mark) SELECT * FROM unnest($1::text[], $8::bytea[])
 """
 ENTRIES_INSERT = """
     INSERT INTO ledger_entry (transaction_id, line_no, book, account_kind, counterparty, fund_pay_type, amount_fen)
@@ -202,15 +207,24 @@ def _bill_row(placed: Placed) -> tuple[object, ...]:
     )
 
 
-async def add_transactions(tx: Connection, transactions: Sequence[Transaction], now: datetime) -> None:
-    """Write ledger transactions with their entries, all in two statements."""
-    await tx.execute(TRANSACTIONS_INSERT, *columns([t[:6] for t in transactions], 6), now)
+async def add_transactions(tx: Connection, transactions: Sequence[Transaction], key: LedgerKey, now: datetime) -> None:
+    """Write ledger transactions with their entries and marks, all in two statements."""
+    marks = [key.mark(_leaf(transaction, now)) for transaction in transactions]
+    await tx.execute(TRANSACTIONS_INSERT, *columns([t[:6] for t in transactions], 6), now, marks)
     lines = [
         (t.transaction_id, line_no, book, account.kind, account.counterparty, account.fund_pay_type, amount_fen)
         for t in transactions
         for line_no, book, account, amount_fen in t.entries
     ]
     await tx.execute(ENTRIES_INSERT, *columns(lines, 7))
+
+
+def _leaf(t: Transaction, now: datetime) -> bytes:
+    return leaf_of(
+        canonical(
+            t.transaction_id, t.kind, t.case_id, t.period, t.value_date, now, t.reverses_transaction_id, t.entries
+        )
+    )
 
 
 def columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:

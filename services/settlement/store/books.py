@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from shared.database import Connection, row_to, rows_to
+from shared.telemetry import is_sampled
 
 BILL = """
     SELECT b.settlement_id, b.case_id, b.visit_id, b.facility_code, b.facility_settlement_no, b.care_region,
         b.home_region, b.insutype, b.med_type, b.clr_type, b.refund, b.reverses_settlement_id, b.settled_at, b.period,
         b.settled_period, b.total_fen, b.fund_fen, b.account_fen, b.cash_fen, b.hospital_fen, b.payable_fen,
-        b.booked_at,
+        b.booked_at, b.traceparent,
         (SELECT r.settlement_id FROM bill r WHERE r.reverses_settlement_id = b.settlement_id
          ORDER BY r.settlement_id LIMIT 1) AS reversed_by
     FROM bill b
@@ -30,7 +31,8 @@ ENTRIES_OF_BOOK = (
     + """
     WHERE e.book = $1 AND (e.transaction_id, e.line_no) > ($2, $3)
       AND ($4::text IS NULL OR e.account_kind = $4) AND ($5::text IS NULL OR e.counterparty = $5)
-    ORDER BY e.transaction_id, e.line_no LIMIT $6
+      AND ($6::text IS NULL OR t.period = $6) AND ($7::text IS NULL OR t.case_id = $7)
+    ORDER BY e.transaction_id, e.line_no LIMIT $8
 """
 )
 BALANCES = """
@@ -183,7 +185,13 @@ class BookedBill:
     hospital_fen: int
     payable_fen: int
     booked_at: datetime
+    traceparent: str | None
     reversed_by: str | None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace of the bill from the hospital's call on, when it was recorded."""
+        return self.traceparent.split("-")[1] if is_sampled(self.traceparent) and self.traceparent else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +321,13 @@ async def entries_of_book(
     *,
     account_kind: str | None,
     counterparty: str | None,
+    period: str | None,
+    case_id: str | None,
     limit: int,
 ) -> list[EntryRow]:
     """Lines of one book after a transaction and line number."""
-    return rows_to(EntryRow, await tx.fetch(ENTRIES_OF_BOOK, book, *after, account_kind, counterparty, limit))
+    wanted = (account_kind, counterparty, period, case_id)
+    return rows_to(EntryRow, await tx.fetch(ENTRIES_OF_BOOK, book, *after, *wanted, limit))
 
 
 async def balances(tx: Connection, book: str) -> list[Balance]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from services.settlement.rules.statements import (
     Comparison,
-    DifferenceClass,
     Key,
     Line,
     Statement,
@@ -41,11 +40,12 @@ STATEMENTS = f"""
       AND ($4::text IS NULL OR facility_code = $4) AND statement_id > $5
     ORDER BY statement_id LIMIT $6
 """
+# An array of cases, so that the bills of all of them are read in one go: patients of forty regions come mixed.
 BOOKS_TOTALS = """
     SELECT b.home_region, b.insutype, b.clr_type, b.refund, sum(b.total_fen)::bigint, sum(b.fund_fen)::bigint,
         sum(b.account_fen)::bigint, count(*)
-    FROM settlement_case c JOIN bill b USING (case_id)
-    WHERE c.facility_code = $1 AND c.period = $2
+    FROM bill b
+    WHERE b.case_id = ANY (ARRAY(SELECT case_id FROM settlement_case WHERE facility_code = $1 AND period = $2))
     GROUP BY b.home_region, b.insutype, b.clr_type, b.refund
 """
 TOTALS_UPSERT = """
@@ -78,67 +78,13 @@ LINES_DIFFERING = """
         IS DISTINCT FROM (n.settlement_id, n.total_fen, n.fund_fen, n.account_fen)
     ORDER BY n.position
 """
-LINES_SUMS = """
-    SELECT refund, sum(total_fen)::bigint, sum(fund_fen)::bigint, sum(account_fen)::bigint, count(*)
-    FROM statement_line WHERE statement_id = $1 GROUP BY refund
-"""
-# Set against set, each side complete: every bill and every line ends in exactly one class. Should the books hold one
-# number twice, only the first meets the line. A line that names another settlement than the bill of its number is two
-# differences, one on either side.
-MATCH = """
-    WITH books AS (
-        SELECT b.settlement_id, b.facility_settlement_no AS number, b.refund, b.home_region,
-            b.total_fen, b.fund_fen, b.account_fen,
-            row_number() OVER (PARTITION BY b.facility_settlement_no, b.refund ORDER BY b.settlement_id) AS nth
-        FROM settlement_case c JOIN bill b USING (case_id)
-        WHERE c.facility_code = $3 AND c.period = $4
-    ), stated AS (
-        SELECT settlement_id, facility_settlement_no AS number, refund, total_fen, fund_fen, account_fen, 1 AS nth
-        FROM statement_line WHERE statement_id = $1
-    ), joined AS (
-        SELECT b.settlement_id AS bill_id, b.number AS bill_number, b.refund AS bill_refund, b.home_region,
-            b.total_fen AS b_total, b.fund_fen AS b_fund, b.account_fen AS b_account,
-            s.number AS line_number, s.refund AS line_refund, s.settlement_id AS line_id,
-            s.total_fen AS s_total, s.fund_fen AS s_fund, s.account_fen AS s_account,
-            b.number IS NOT NULL AND s.number IS NOT NULL AND coalesce(s.settlement_id = b.settlement_id, true) AS same
-        FROM books b FULL JOIN stated s ON s.number = b.number AND s.refund = b.refund AND s.nth = b.nth
-    ), classed AS (
-        SELECT CASE WHEN (b_total, b_fund, b_account) = (s_total, s_fund, s_account)
-                    THEN 'agreed' ELSE 'amount_differs' END AS class,
-            bill_number AS number, bill_refund AS refund, bill_id AS settlement_id, home_region,
-            b_total, b_fund, b_account, s_total, s_fund, s_account
-        FROM joined WHERE same
-        UNION ALL
-        SELECT 'missing_in_statement', bill_number, bill_refund, bill_id, home_region,
-            b_total, b_fund, b_account, NULL, NULL, NULL
-        FROM joined WHERE bill_number IS NOT NULL AND NOT same
-        UNION ALL
-        SELECT 'missing_in_books', line_number, line_refund, line_id, NULL,
-            NULL, NULL, NULL, s_total, s_fund, s_account
-        FROM joined WHERE line_number IS NOT NULL AND NOT same
-    ), kept AS (
-        INSERT INTO difference (statement_id, match_no, position, difference_class, facility_settlement_no, refund,
-            settlement_id, home_region, books_total_fen, books_fund_fen, books_account_fen, stated_total_fen,
-            stated_fund_fen, stated_account_fen)
-        SELECT $1, $2, row_number() OVER (ORDER BY number, refund, class), class, number, refund,
-            settlement_id, home_region, b_total, b_fund, b_account, s_total, s_fund, s_account
-        FROM classed WHERE class <> 'agreed'
-    )
-    INSERT INTO statement_class (statement_id, match_no, difference_class, books_bill_count, books_total_fen,
-        books_fund_fen, books_account_fen, stated_bill_count, stated_total_fen, stated_fund_fen, stated_account_fen)
-    SELECT $1, $2, class, count(b_total), coalesce(sum(b_total), 0), coalesce(sum(b_fund), 0),
-        coalesce(sum(b_account), 0), count(s_total), coalesce(sum(s_total), 0), coalesce(sum(s_fund), 0),
-        coalesce(sum(s_account), 0)
-    FROM classed GROUP BY class
-"""
-CLASSES = """
-    SELECT difference_class, books_total_fen, books_fund_fen, books_account_fen, books_bill_count,
-        stated_total_fen, stated_fund_fen, stated_account_fen, stated_bill_count
-    FROM statement_class WHERE statement_id = $1 AND match_no = $2 ORDER BY difference_class
-"""
+_SUMS = "SELECT refund, sum(total_fen)::bigint, sum(fund_fen)::bigint, sum(account_fen)::bigint, count(*)"
+LINES_SUMS = f"{_SUMS} FROM statement_line WHERE statement_id = $1 GROUP BY refund"
+FILE_SUMS = f"{_SUMS} FROM statement_file_line WHERE file_no = $1 GROUP BY refund"
 _DIFFERENCE = """
     difference_class, facility_settlement_no, refund, settlement_id, home_region, books_total_fen, books_fund_fen,
-    books_account_fen, stated_total_fen, stated_fund_fen, stated_account_fen
+    books_account_fen, stated_total_fen, stated_fund_fen, stated_account_fen, line_no, stated_settlement_no,
+    stated_settlement_id, other_period
 """
 DIFFERENCES = f"""
     SELECT position, {_DIFFERENCE} FROM difference
@@ -147,11 +93,10 @@ DIFFERENCES = f"""
 # Only what the match before did not find: a match that is repeated does not announce the same thing twice.
 DIFFERENCES_NEW = f"""
     SELECT position, {_DIFFERENCE} FROM difference d
-    WHERE d.statement_id = $1 AND d.match_no = $2 AND NOT EXISTS (
-        SELECT FROM difference e WHERE e.statement_id = $1 AND e.match_no = $2 - 1
-        AND (e.difference_class, e.facility_settlement_no, e.refund, e.books_fund_fen, e.stated_fund_fen)
-            IS NOT DISTINCT FROM
-            (d.difference_class, d.facility_settlement_no, d.refund, d.books_fund_fen, d.stated_fund_fen))
+    WHERE d.statement_id = $1 AND d.match_no = $2 AND d.difference_class <> 'within_tolerance' AND NOT EXISTS (
+        SELECT FROM difference e WHERE e.statement_id = $1 AND e.match_no = $2 - 1 AND e.item_key = d.item_key
+        AND (e.difference_class, e.books_fund_fen, e.stated_fund_fen)
+            IS NOT DISTINCT FROM (d.difference_class, d.books_fund_fen, d.stated_fund_fen))
     ORDER BY d.position LIMIT $3
 """
 RESOLUTION = """
@@ -166,17 +111,8 @@ RESOLUTION_APPROVE = """
 """
 
 
-MATCH_TIMEOUT_S = 300.0
-"""A month of a large hospital takes longer to match than the queries of daily work may."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassNumbers:
-    """What one match put into one class: the books' side and the statement's."""
-
-    difference_class: DifferenceClass
-    books: Sums
-    stated: Sums
+SUMS_TIMEOUT_S = 60.0
+"""Millions of lines take longer to add up than the queries of daily work may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +131,14 @@ class Difference:
     stated_total_fen: int | None
     stated_fund_fen: int | None
     stated_account_fen: int | None
+    line_no: int | None
+    """The line of the statement's file."""
+    stated_settlement_no: str | None
+    """The number the line gives, where it is another than the bill's."""
+    stated_settlement_id: str | None
+    """The settlement id the line gives, where it is another than the bill's."""
+    other_period: str | None
+    """The month on the other side, where that differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +212,7 @@ async def reopened(tx: Connection) -> list[str]:
 
 async def books_totals(tx: Connection, facility_code: str, period: str) -> dict[Key, Sums]:
     """What the books hold of a facility's month."""
-    rows = await tx.fetch(BOOKS_TOTALS, facility_code, period)
+    rows = await tx.fetch(BOOKS_TOTALS, facility_code, period, timeout=SUMS_TIMEOUT_S)
     return {Key(*row[:4]): Sums(*row[4:]) for row in rows}
 
 
@@ -296,16 +240,9 @@ async def line_sums(tx: Connection, statement_id: str) -> Mapping[bool, Sums]:
     return {row[0]: Sums(*row[1:]) for row in await tx.fetch(LINES_SUMS, statement_id)}
 
 
-async def match(tx: Connection, of: Statement, match_no: int) -> list[ClassNumbers]:
-    """Match lines and books bill by bill, keep the differences; the numbers of each class."""
-    await tx.execute(MATCH, of.statement_id, match_no, of.facility_code, of.period, timeout=MATCH_TIMEOUT_S)
-    return await classes(tx, of.statement_id, match_no)
-
-
-async def classes(tx: Connection, statement_id: str, match_no: int) -> list[ClassNumbers]:
-    """What a match put into each class; empty when only totals were compared."""
-    rows = await tx.fetch(CLASSES, statement_id, match_no)
-    return [ClassNumbers(DifferenceClass(row[0]), Sums(*row[1:5]), Sums(*row[5:])) for row in rows]
+async def file_sums(tx: Connection, file_no: int) -> Mapping[bool, Sums]:
+    """The sums of a file's lines, of settlements and of refunds."""
+    return {row[0]: Sums(*row[1:]) for row in await tx.fetch(FILE_SUMS, file_no, timeout=SUMS_TIMEOUT_S)}
 
 
 async def differences(tx: Connection, of: Statement, after: int, limit: int) -> list[Difference]:

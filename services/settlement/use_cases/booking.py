@@ -10,6 +10,7 @@ from opentelemetry.trace import Span
 
 from services.settlement.rules.bills import Bill, check_bill, next_month
 from services.settlement.rules.cases import Step
+from services.settlement.rules.chain import LedgerKey
 from services.settlement.rules.ledger import bill_transfers, entries
 from services.settlement.rules.statements import StatementState
 from services.settlement.store import bills as store
@@ -23,7 +24,9 @@ from shared.regions import RegionTree
 from shared.telemetry import amount_band, annotate, begin, is_sampled, traceparent_of
 
 
-async def book(tx: Connection, regions: RegionTree, bills: Sequence[Bill], now: datetime) -> None:
+async def book(
+    tx: Connection, regions: RegionTree, ledger_key: LedgerKey, bills: Sequence[Bill], now: datetime
+) -> None:
     """Book bills in the books of their chains, each once. Raises Refused when one of them cannot be booked.
 
     A bill whose month is confirmed goes to the next month that is not. A bill in a month whose statement was compared
@@ -39,7 +42,8 @@ async def book(tx: Connection, regions: RegionTree, bills: Sequence[Bill], now: 
         placed = [_place(bill, months, cases, spans) for bill in unique]
         fresh = await store.add_bills(tx, placed, now)
         booked = [p for p in placed if p.bill.settlement_id in fresh]
-        await store.add_transactions(tx, [t for p in booked if (t := _transaction(regions, p)).entries], now)
+        transactions = [t for p in booked if (t := _transaction(regions, p)).entries]
+        await store.add_transactions(tx, transactions, ledger_key, now)
         touched = {months[p.bill.facility_code, p.bill.settled_month] for p in booked}
         await _reopen(tx, touched, opened, now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.settlement.config import SettlementSettings
+from services.settlement.rules.chain import LedgerKey
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.regions import RegionTree
@@ -19,6 +20,7 @@ class Settlement:
     regions: RegionTree
     settings: SettlementSettings
     calendar: WorkCalendar
+    ledger_key: LedgerKey
 
 
 @dataclass(frozen=True, slots=True)

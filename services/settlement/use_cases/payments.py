@@ -103,7 +103,8 @@ async def _pay(
 ) -> None:
     cases = [case for _, case in approved]
     await store.pay(tx, [payment.payment_id for payment, _ in approved], principal.subject, now)
-    await bill_store.add_transactions(tx, [_transaction(payment, case, now) for payment, case in approved], now)
+    transactions = [_transaction(payment, case, now) for payment, case in approved]
+    await bill_store.add_transactions(tx, transactions, parts.ledger_key, now)
     await case_store.move_cases(tx, cases)
     await case_store.move_hops(tx, [(c.case_id, hop.hop_no, hop.state) for c in cases for hop in c.hops])
     done = [(case.case_id, DUE_KINDS[_hop(payment, case).kind], payment.payer) for payment, case in approved]

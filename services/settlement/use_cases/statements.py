@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.settlement import errors
 from services.settlement.rules.cases import Step
 from services.settlement.rules.dues import DueKind, make_due
+from services.settlement.rules.items import Closing
 from services.settlement.rules.statements import (
+    ClassNumbers,
     Comparison,
-    DifferenceClass,
     Key,
     Line,
     Statement,
     StatementState,
     Sums,
+    adds_up,
+    by_refund,
     check_lines_sum,
     check_lines_wanted,
     check_period,
@@ -27,9 +30,13 @@ from services.settlement.rules.statements import (
 from services.settlement.store import bills as bill_store
 from services.settlement.store import cases as case_store
 from services.settlement.store import dues as due_store
+from services.settlement.store import files as file_store
+from services.settlement.store import items as item_store
+from services.settlement.store import matching
 from services.settlement.store import statements as store
 from services.settlement.store.bills import Month
-from services.settlement.store.statements import ClassNumbers, Resolution
+from services.settlement.store.files import File
+from services.settlement.store.statements import Resolution
 from services.settlement.use_cases.months import BY_ITSELF, Actor, take_month_step
 from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA, Principal
@@ -57,7 +64,7 @@ async def report(tx: Connection, statement: Statement) -> Report:
     return Report(
         statement,
         await store.comparisons(tx, statement.statement_id),
-        await store.classes(tx, statement.statement_id, statement.match_no),
+        await matching.classes(tx, statement.statement_id, statement.match_no),
         await store.resolution(tx, statement),
     )
 
@@ -127,6 +134,8 @@ async def add_lines(parts: Settlement, principal: Principal, statement_id: str, 
         statement = await _own(tx, principal, statement_id)
         if wrong := check_lines_wanted(statement.state):
             raise Refused(*wrong)
+        if await file_store.accepted_file(tx, statement_id) is not None:
+            raise Refused(errors.LINES_EXIST())
         differing = await store.add_lines(tx, statement_id, lines)
         if differing:
             raise Refused(*(errors.LINE_DIFFERS(pointer=f"/lines/{at}", number=number) for at, number in differing))
@@ -135,13 +144,13 @@ async def add_lines(parts: Settlement, principal: Principal, statement_id: str, 
 
 async def _own(tx: Connection, principal: Principal, statement_id: str) -> Statement:
     """A statement of the calling facility, its month locked. Raises Refused."""
-    statement = await _locked(tx, statement_id)
+    statement = await locked_statement(tx, statement_id)
     if principal.party not in (statement.facility_code, statement.care_region):
         raise Refused(NOT_YOUR_AREA(party=statement.facility_code))
     return statement
 
 
-async def _locked(tx: Connection, statement_id: str) -> Statement:
+async def locked_statement(tx: Connection, statement_id: str) -> Statement:
     """A statement as it stands once its month is locked. Raises Refused."""
     known = await store.statement(tx, statement_id)
     if known is None:
@@ -167,7 +176,7 @@ async def match(parts: Settlement, principal: Principal, statement_id: str, now:
 async def rematch(parts: Settlement, statement_id: str, now: datetime) -> None:
     """Compare a statement again whose books have changed."""
     async with parts.database.transaction() as tx:
-        statement = await _locked(tx, statement_id)
+        statement = await locked_statement(tx, statement_id)
         if statement.state is StatementState.REOPENED:
             await _compare_again(parts, tx, statement, BY_ITSELF, now, forced=True)
 
@@ -180,23 +189,51 @@ async def _compare_again(
     Where the lines are missing or do not add up it refuses, or, when forced, concludes that details are wanted.
     """
     match_no = statement.match_no + 1
+    await matching.use_memory(tx, parts.settings.match_memory_mb)
     stated = {c.key: c.stated for c in await store.comparisons(tx, statement.statement_id)}
     comparisons = compare(stated, await store.books_totals(tx, statement.facility_code, statement.period))
     await store.save_comparisons(tx, statement.statement_id, comparisons)
     await _set_dues(parts, tx, statement)
     if all(c.equal for c in comparisons):
+        await item_store.close_all(tx, statement, Closing.AGREED, now)
         return await _conclude(tx, statement, StatementState.MATCHED, match_no, actor, now)
-    lines = await store.line_sums(tx, statement.statement_id)
+    file = await file_store.accepted_file(tx, statement.statement_id)
+    # An accepted file was added up when it came, and neither it nor the totals change after.
+    lines = by_refund(stated) if file else await store.line_sums(tx, statement.statement_id)
     wrong = check_lines_sum(stated, lines) if lines else [errors.LINES_MISSING()]
     if wrong and not forced:
         raise Refused(*wrong)
     if wrong:
         return await _conclude(tx, statement, StatementState.DETAILS_WANTED, match_no, actor, now)
-    classes = await store.match(tx, statement, match_no)
-    if all(c.difference_class is DifferenceClass.AGREED for c in classes):
+    await _match(parts, tx, statement, match_no, file, comparisons, lines)
+    due = parts.calendar.add(shanghai_day(now), parts.settings.item_working_days)
+    still_open = await item_store.renew(tx, statement, match_no, due, now)
+    if not still_open:
         return await _conclude(tx, statement, StatementState.MATCHED, match_no, actor, now)
     await _announce_differences(parts, tx, statement, match_no, now)
     return await _conclude(tx, statement, StatementState.DIFFERENCES, match_no, actor, now)
+
+
+async def _match(
+    parts: Settlement,
+    tx: Connection,
+    statement: Statement,
+    match_no: int,
+    file: File | None,
+    comparisons: Sequence[Comparison],
+    lines: Mapping[bool, Sums],
+) -> None:
+    """Match bill by bill. Raises RuntimeError when a bill or a line got lost on the way: nothing of it is kept."""
+    classes = await matching.match(
+        tx,
+        statement,
+        match_no,
+        file,
+        counts=(sum(c.books.bill_count for c in comparisons), sum(sums.bill_count for sums in lines.values())),
+        tolerance_fen=parts.settings.tolerance_fen,
+    )
+    if not adds_up(classes, (c.books for c in comparisons), lines.values()):
+        raise RuntimeError(f"the classes of match {match_no} of {statement.statement_id} do not add up to its sides")
 
 
 _STEPS = {StatementState.MATCHED: Step.MATCH, StatementState.DIFFERENCES: Step.DIFFER}
@@ -270,13 +307,14 @@ async def approve_resolution(parts: Settlement, principal: Principal, statement_
         if proposed.proposed_by == principal.subject:
             raise Refused(errors.SAME_PERSON())
         await store.approve_resolution(tx, statement, principal.subject, now)
+        await item_store.close_all(tx, statement, Closing.BOOKS_STAND, now)
         concluded = await _conclude(tx, statement, StatementState.MATCHED, statement.match_no, Actor.of(principal), now)
         return await report(tx, concluded)
 
 
 async def _to_resolve(tx: Connection, principal: Principal, statement_id: str) -> tuple[Statement, Resolution | None]:
     """A statement with differences, its month locked, for its own care agency. Raises Refused."""
-    statement = await _locked(tx, statement_id)
+    statement = await locked_statement(tx, statement_id)
     if principal.party != statement.care_region:
         raise Refused(NOT_YOUR_AREA(party=statement.care_region))
     if wrong := check_resolvable(statement.state):

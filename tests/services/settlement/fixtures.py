@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from deploy.local.cluster import Cluster
+from services.settlement.rules.chain import LedgerKey
 from shared.consumer import decode
 from shared.database import Database
 from shared.events import Event, new_id, topic_of
 from shared.kafka import Subscription
+from shared.keys import ledger_key
 from shared.settings import Settings
 from tests.conftest import MakeClient, MakeToken
 from tests.services.settlement.world import Books, Hospital
@@ -33,6 +35,11 @@ class Caller:
     async def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = "") -> httpx.Response:
         """Do; with `key=None` without any key."""
         return await self._client.post(path, json=body, headers=self._headers(new_id() if key == "" else key))
+
+    async def put(self, path: str, content: Any, kind: str = "application/json", **query: Any) -> httpx.Response:
+        """Put bytes, or what yields them, as the kind of content they are."""
+        headers = self._headers(None) | {"Content-Type": kind}
+        return await self._client.put(path, content=content, params=query, headers=headers)
 
     def _headers(self, key: str | None) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}", **({"Idempotency-Key": key} if key else {})}
@@ -67,7 +74,7 @@ async def books(settings: Settings) -> AsyncIterator[Books]:
     """The books, under the service's own database role."""
     database = Database(settings, "settlement")
     await database.open()
-    yield Books(database)
+    yield Books(database, LedgerKey(ledger_key(settings)))
     await database.close()
 
 

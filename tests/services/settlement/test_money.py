@@ -425,7 +425,7 @@ async def reminders(heard: Heard, case_id: str) -> Counter[tuple[str, int]]:
 async def test_reminders_go_out_once_at_each_distance(books: Books, month: Month, heard: Heard) -> None:
     (case,) = await month.cases()
     await month.confirm(case, HUAIYANG)
-    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
+    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar(), books.ledger_key)
     (due_on,) = {
         row["due_on"]
         for row in await books.rows("SELECT due_on FROM due WHERE case_id = $1 AND done_at IS NULL", case["case_id"])
@@ -450,7 +450,7 @@ async def test_reminders_go_out_once_at_each_distance(books: Books, month: Month
 async def test_two_workers_remind_once(books: Books, month: Month, owner: Owner, heard: Heard) -> None:
     """Both have found the same dues when they come to record them."""
     (case,) = await month.cases()
-    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
+    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar(), books.ledger_key)
     later = datetime.now(UTC) + timedelta(days=60)
 
     async with owner.transaction():

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.local.cluster import Cluster
-from services.settlement.store import bills, books, cases, dues, payments, statements
+from services.settlement.store import accounts, bills, books, cases, chain, dues, invariants, payments, statements
 from shared.events import EVENTS, Envelope, Event, headers_of, topic_of
 from shared.kafka import Message, Producer
 from shared.settings import Settings
 from tests.services.settlement.world import Books, Hospital
 
-MODULES = (bills, books, cases, dues, payments, statements)
+MODULES = (accounts, bills, books, cases, chain, dues, invariants, payments, statements)
 
 
 def queries() -> Iterator[tuple[str, str]]:

@@ -318,7 +318,7 @@ async def test_books_stand_by_two_people_of_the_care_agency(
 
 def rematching(books: Books) -> Settlement:
     """The parts of a worker in this process."""
-    return Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
+    return Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar(), books.ledger_key)
 
 
 async def test_late_bill_reopens_the_match(books: Books, hospital: Hospital, his: Caller) -> None:

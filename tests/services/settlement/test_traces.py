@@ -77,7 +77,7 @@ async def test_booking_is_a_span_in_the_trace_of_the_bill(
 async def test_payment_is_linked_to_its_bills_and_shows_in_their_traces(
     books: Books, hospital: Hospital, spans: InMemorySpanExporter
 ) -> None:
-    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar())
+    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar(), books.ledger_key)
     bill = hospital.bill(HUAIYANG)
     await books.hear(bill, traceparent=SAMPLED)
     his = Principal("his", Role.FACILITY, hospital.code)

@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from services.settlement.handlers import handlers
+from services.settlement.rules.chain import LedgerKey
 from shared.clock import system_clock
 from shared.consumer import Consumer
 from shared.database import Database
 from shared.events import Envelope, headers_of
 from shared.events.claims import DischargeSettled
 from shared.kafka import Producer, Record
+from shared.keys import ledger_key
 from shared.settings import Settings
 from shared.telemetry import Gauges
 from tests.services.settlement.world import HUAIYANG, REGIONS, XIANGCHENG, ZHOUKOU, Hospital
@@ -48,7 +50,15 @@ async def main(bills: int, batch: int) -> None:
     database = Database(settings, "settlement")
     await database.open()
     producer = Producer(settings, "throughput")
-    consumer = Consumer("settlement", handlers(REGIONS), database, producer, settings, system_clock, Gauges())
+    consumer = Consumer(
+        "settlement",
+        handlers(REGIONS, LedgerKey(ledger_key(settings))),
+        database,
+        producer,
+        settings,
+        system_clock,
+        Gauges(),
+    )
     prepared = list(records(bills))
     slowest_s = 0.0
     started = perf_counter()

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from services.settlement.handlers import handlers
+from services.settlement.rules.chain import LedgerKey
 from shared.database import Connection, Database
 from shared.events import Envelope, Event, new_id
 from shared.events.claims import DischargeSettled, FundShare, SettlementReversed
@@ -101,9 +102,9 @@ AMOUNTS = ("total_fen", "fund_fen", "account_fen", "cash_fen", "hospital_fen")
 class Books:
     """Settlement's schema, written as its consumer writes it."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self._handlers = handlers(REGIONS)
+    def __init__(self, database: Database, ledger_key: LedgerKey) -> None:
+        self.database, self.ledger_key = database, ledger_key
+        self._handlers = handlers(REGIONS, ledger_key)
 
     async def hear(self, *events: Event, traceparent: str | None = None) -> None:
         """Handle events as the consumer does: runs of one type together, one transaction, without its inbox."""

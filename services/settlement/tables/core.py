@@ -299,7 +299,10 @@ class StatementLine(Table, table=True):
     account_fen: int = Field(sa_type=BigInteger)
 
 
-_CLASSES = "'amount_differs', 'missing_in_statement', 'missing_in_books'"
+_CLASSES = (
+    "'within_tolerance', 'amount_differs', 'key_differs', 'period_differs', 'duplicate', 'reversed_on_one_side',"
+    " 'missing_in_statement', 'missing_in_books'"
+)
 
 
 class StatementClass(Table, table=True):
@@ -347,6 +350,14 @@ class Difference(Table, table=True):
     stated_total_fen: int | None = Field(default=None, sa_type=BigInteger)
     stated_fund_fen: int | None = Field(default=None, sa_type=BigInteger)
     stated_account_fen: int | None = Field(default=None, sa_type=BigInteger)
+    line_no: int | None = None
+    """The line of the statement's file."""
+    stated_settlement_no: str | None = Field(default=None, sa_type=Text)
+    stated_settlement_id: str | None = Field(default=None, sa_type=Text)
+    """Number and id the line gives, where they are others than the bill's."""
+    other_period: str | None = Field(default=None, sa_type=Text)
+    item_key: str | None = Field(default=None, sa_type=Text)
+    """What it is about, alike in every match of the month; absent in matches of before there were work items."""
 
 
 class Resolution(Table, table=True):

@@ -1,0 +1,134 @@
+"""Work items (待办): one for each difference, who must act on it, what they may do, and what decides it. Pure.
+
+An item closes when a match does not find its difference any more, or finds it decided. Nobody ticks it off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from services.settlement import errors
+from services.settlement.rules.statements import DifferenceClass
+from shared.refusals import Refusal
+
+
+class ItemState(StrEnum):
+    """Where an item stands."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Closing(StrEnum):
+    """Why an item is closed."""
+
+    AGREED = "agreed"
+    """A match did not find the difference any more."""
+    DECIDED = "decided"
+    """A match found it as it was when it was decided."""
+    BOOKS_STAND = "books_stand"
+    """It was decided for the whole statement that the books stand."""
+
+
+class ActionKind(StrEnum):
+    """What a party says or does about an item."""
+
+    CORRECT = "correct"
+    """The facility corrects it, in a new version of its statement or by a reversal (更正)."""
+    DISPUTE = "dispute"
+    """The facility says that the books are wrong: the care agency looks into it (异议)."""
+    DROP = "drop"
+    """What the facility states is dropped, the books stand (以账面为准)."""
+    NEXT_PERIOD = "next_period"
+    """The line is stated again in the next month, when its bill is in the books (转下期)."""
+
+
+DECIDING = (ActionKind.DROP, ActionKind.NEXT_PERIOD)
+"""Actions by which the next match closes the item, unless its figures have changed since."""
+
+AGENCY_ACTS = (DifferenceClass.MISSING_IN_BOOKS,)
+"""Classes the care agency looks at first: what became of the bill. All others are the facility's to explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One work item as it stands. Amounts in fen."""
+
+    item_no: int
+    facility_code: str
+    care_region: str
+    period: str
+    difference_class: str
+    state: ItemState
+    acting_party: str
+    due_on: date
+    provisional: bool
+    amount_fen: int
+    """What is at stake: the largest of the three sums' differences."""
+    booked: bool
+    """Whether there is a bill in the books of its month."""
+    statement_id: str
+    match_no: int
+    position: int
+    """Where the last match that found it keeps the difference."""
+    found_at: datetime
+    reopened_count: int
+    closed_at: datetime | None
+    closed_as: Closing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What somebody said or did about an item."""
+
+    action_no: int
+    kind: ActionKind
+    reason: str
+    party: str
+    subject: str
+    at: datetime
+    approval_needed: bool
+    approved_by: str | None
+    approved_at: datetime | None
+    stands: bool
+    """Whether the item's figures are still those it was taken on."""
+
+
+def check_action(item: Item, kind: ActionKind, party: str) -> list[Refusal]:
+    """Everything that keeps a party from an action."""
+    wrong = []
+    if item.state is ItemState.CLOSED:
+        wrong.append(errors.ITEM_CLOSED())
+    if kind is ActionKind.DISPUTE and party != item.facility_code:
+        wrong.append(errors.ACTION_NOT_YOURS(pointer="/kind"))
+    if kind is ActionKind.NEXT_PERIOD and item.booked:
+        wrong.append(errors.ITEM_BOOKED(pointer="/kind"))
+    return wrong
+
+
+def approval_needed(item: Item, kind: ActionKind, above_fen: int) -> bool:
+    """Whether another person of the care agency must approve an action (四眼)."""
+    return kind in DECIDING and item.amount_fen > above_fen
+
+
+def next_to_act(item: Item, kind: ActionKind, *, waits_for_approval: bool) -> str:
+    """Who must act once an action is taken."""
+    if waits_for_approval or kind is ActionKind.DISPUTE:
+        return item.care_region
+    return item.facility_code if kind is ActionKind.CORRECT else item.acting_party
+
+
+def check_approval(item: Item, last: Action | None, subject: str) -> list[Refusal]:
+    """Everything that keeps a person of the care agency from approving what was done last."""
+    if item.state is ItemState.CLOSED:
+        return [errors.ITEM_CLOSED()]
+    if last is None or not last.approval_needed or last.approved_by is not None:
+        return [errors.NOTHING_TO_APPROVE()]
+    wrong = []
+    if not last.stands:
+        wrong.append(errors.ITEM_CHANGED())
+    if last.subject == subject:
+        wrong.append(errors.SAME_PERSON())
+    return wrong

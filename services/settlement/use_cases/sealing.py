@@ -1,0 +1,77 @@
+"""Sealing: what was booked is linked into the chain, by a job of its own so that booking waits for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from services.settlement.rules.chain import Head, LedgerKey, Link, leaf_of
+from services.settlement.store import chain as store
+from services.settlement.store.chain import Waiting
+from services.settlement.use_cases.parts import Settlement
+from shared.clock import Clock
+from shared.database import Connection
+from shared.telemetry import Gauges, counter
+
+log = logging.getLogger(__name__)
+
+
+class Sealed(NamedTuple):
+    """What became of a batch."""
+
+    taken: int
+    """Transactions taken off the queue."""
+    links: Sequence[Link]
+    unmarked: Sequence[str]
+    """Those of them that were not sealed: not in the ledger (any more), sealed before, or booked without the key."""
+
+
+async def seal(parts: Settlement, clock: Clock, gauges: Gauges) -> None:
+    """Seal all that waits, batch by batch; nothing while another process seals."""
+    taken = batch_max = parts.settings.seal_batch_max
+    while taken == batch_max:
+        async with parts.database.transaction() as tx:
+            sealed = await seal_batch(tx, parts.ledger_key, batch_max, clock())
+        _tell(sealed)
+        taken = sealed.taken
+    async with parts.database.read() as reader:
+        gauges.set("sifang.ledger.unsealed", await store.count_unsealed(reader))
+
+
+async def seal_batch(tx: Connection, key: LedgerKey, batch_max: int, now: datetime) -> Sealed:
+    """Seal some of what waits.
+
+    What carries no mark of booking is taken off the queue and not sealed: it stays a finding of every verification.
+    """
+    waiting = await store.take_unsealed(tx, batch_max) if await store.try_lock_sealer(tx) else []
+    if not waiting:
+        return Sealed(0, [], [])
+    found = await store.canonical_of(tx, {w.transaction_id for w in waiting})
+    # In a thread: a batch is some ten milliseconds of hashing, for which no request should wait.
+    sealed = await asyncio.to_thread(_sealed, key, await store.head(tx), waiting, found, now)
+    await store.add_links(tx, sealed.links)
+    return sealed
+
+
+def _sealed(key: LedgerKey, head: Head, waiting: Sequence[Waiting], found: Mapping[str, str], now: datetime) -> Sealed:
+    leaves = {transaction_id: leaf_of(text) for transaction_id, text in found.items()}
+    marked = {
+        w.transaction_id for w in waiting if (leaf := leaves.get(w.transaction_id)) and key.is_marked(leaf, w.mark)
+    }
+    links = key.links(head, [(t, leaf) for t, leaf in leaves.items() if t in marked], now)
+    return Sealed(len(waiting), links, sorted({w.transaction_id for w in waiting} - marked))
+
+
+def _tell(sealed: Sealed) -> None:
+    if sealed.links:
+        # Out of the database's reach: an old line shows later whether the past still stands.
+        last = sealed.links[-1]
+        head = {"chain_no": last.chain_no, "hash": last.hash.hex()}
+        log.info("ledger sealed", extra={"fields": {"transactions": len(sealed.links), **head}})
+        counter("sifang.ledger.sealed").add(len(sealed.links))
+    if sealed.unmarked:
+        log.critical("ledger transactions that cannot be sealed", extra={"fields": {"ids": sealed.unmarked[:100]}})
+        counter("sifang.ledger.unmarked").add(len(sealed.unmarked))

@@ -121,6 +121,10 @@ class RegionTree:
         self.ancestors(area)  # an unknown area covers nothing, which a caller would take for "no"
         return area in self.ancestors(region)
 
+    def below(self, area: str) -> list[str]:
+        """The codes of `area` and of all regions in it: none where the code is that of no area."""
+        return [code for code, above in self._ancestors.items() if area in above]
+
     def relation(self, care: str, home: str) -> Relation:
         """How far from home a patient is treated, by the level of the clearing agency. Raises UnknownRegion.
 

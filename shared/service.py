@@ -142,12 +142,8 @@ class Process:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        await _until_available(self._verifier.load)
         await _until_available(self._base.database.open)
-        self._workers.append(
-            self._worker("keys", functools.partial(_repeat, Every(KEYS_EVERY_S, self._verifier.load, "keys")))
-        )
-        for job in self._parts.always:
+        for job in (Every(KEYS_EVERY_S, self._verifier.load, "keys"), *self._parts.always):
             await _until_available(job.job)
             self._workers.append(self._worker(job.name, functools.partial(_repeat, job)))
         if self._base.settings.parts != "api":

@@ -89,8 +89,7 @@ async def get_facility(call: ReaderCall, code: Code) -> Response:
 @router.endpoint("GET", "/v1/facilities", view=PageView[FacilityView], refusals=(CURSOR_INVALID,), tags=["facilities"])
 async def list_facilities(call: ReaderCall, query: FacilityQuery) -> Response:
     """Facilities of a region and all below it; the list of contracted facilities is public."""
-    tree = call.service.regions
-    regions = [r.code for r in tree if query.region in tree.ancestors(r.code)]
+    regions = call.service.regions.below(query.region)
     async with call.service.database.read() as reader:
         rows = await store.facilities(reader, regions, query.after, query.limit + 1)
     return respond(page(rows, query, lambda f: f.code, FacilityView.of))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
 from shared.money import MAX_FEN, AmountOutOfRange
@@ -19,6 +21,7 @@ from shared.policy.scope import Scope, exact, holds
 from shared.policy.working import LINE_PARTS, Inputs, LineParts, cut_beyond
 
 _KEPT: Final = 4096
+_day_of = attrgetter("day")
 _new_result = tuple.__new__
 """Makes a line's result without naming its fields, in half the time."""
 
@@ -111,7 +114,8 @@ class Divider:
 
     def plan(self, line: BillLine, bill_facts: Sequence[tuple[str, Fact | None]], scope: Scope) -> _Plan:
         """What the rules say for a line. Raises Undecidable."""
-        key = tuple([line.facts.get(name, value) for name, value in bill_facts])
+        facts = line.facts
+        key = tuple([facts.get(name, value) for name, value in bill_facts])
         return self._plans.get(key) or self._planned(line, scope, key)
 
     def _planned(self, line: BillLine, scope: Scope, key: tuple[Fact | None, ...]) -> _Plan:
@@ -164,9 +168,7 @@ class _Division:
         """What of each counter's lines was cut so far in this bill."""
 
     def lines(self, bill: Bill) -> list[Divided]:
-        day = self._ledger.day
-        ordered = sorted(bill.lines, key=lambda line: (line.day or day, line.no.zfill(12)))
-        return [self._line(line) for line in ordered]
+        return [self._line(line) for line in _in_order(bill.lines, self._ledger.day)]
 
     def _line(self, line: BillLine) -> Divided:
         scope = self._scope
@@ -223,6 +225,13 @@ class _Division:
         cut = cut_beyond(size, room, cut_before)
         self._cut[key] = cut_before + cut
         self._ledger.add(key, size - cut)
+
+
+def _in_order(lines: Sequence[BillLine], day: date) -> list[BillLine]:
+    """By day and number; those without a day are of the bill's."""
+    if any(map(_day_of, lines)):
+        return sorted(lines, key=lambda line: (line.day or day, line.no.zfill(12)))
+    return sorted(lines, key=lambda line: line.no.zfill(12))
 
 
 def _signed_units(line: BillLine) -> int:
@@ -307,20 +316,24 @@ def sum_lines(divided: Sequence[Divided], scope: Scope, reads: frozenset[str]) -
     for part in LINE_PARTS:
         scope.step("line_sum", part, ((":part", part), *operands), ())
     for kind in ("class", "tag"):
-        _sum_kind(kind, divided, scope, reads)
+        for word, group in _by_word(kind, divided).items():
+            _sum_group(f"{kind}.{word}", "total", group, scope, reads)
+            _sum_group(f"{kind}_scope.{word}", "in_scope", group, scope, reads)
 
 
-def _sum_kind(kind: str, divided: Sequence[Divided], scope: Scope, reads: frozenset[str]) -> None:
-    """The amount and what is in scope by class, or by tag."""
+def _by_word(kind: str, divided: Sequence[Divided]) -> dict[str, list[tuple[str, LineParts]]]:
+    """The lines' parts by class, or by tag; a line may have several tags."""
     groups: dict[str, list[tuple[str, LineParts]]] = {}
     for line, _, operand in divided:
         words = line.facts.get(kind)
-        if words:
-            for word in (words,) if isinstance(words, str) else _words(words):
-                groups.setdefault(word, []).append(operand)
-    for word, operands in groups.items():
-        _sum_group(f"{kind}.{word}", "total", operands, scope, reads)
-        _sum_group(f"{kind}_scope.{word}", "in_scope", operands, scope, reads)
+        if words is None:
+            continue
+        for word in (words,) if type(words) is str else _words(words):
+            if word in groups:
+                groups[word].append(operand)
+            else:
+                groups[word] = [operand]
+    return groups
 
 
 def _sum_group(

@@ -71,6 +71,8 @@ class CompiledLayer:
         self._condition = compile_when(layer.when)
         self._always = not layer.when
         self._basis = parse(layer.basis)
+        self._whole = self._names.limited if layer.limits else self._names.basis
+        """What the deductible is taken from."""
         self._limits = _numbered(f"{name}.limit", layer.limits, f"{layer.id}-expense")
         self._caps = _numbered(f"{name}.cap", layer.caps, f"{layer.id}-fund")
         deductible, ceiling = layer.deductible, layer.person_ceiling
@@ -82,6 +84,9 @@ class CompiledLayer:
         self._sharing = None if layer.pays == "given" else sharing(name, layer, rounding)
         self._order = (":order", tuple(layer.absorbs))
         self._is_read = not reads.isdisjoint((self._names.used, self._names.left, self._names.cap_left))
+        figures = {read for read in reads if read.startswith(f"{name}.")} - self._zeros.keys()
+        self._idles = layer.fixed is None and not self._is_read and not figures
+        """Whether nothing to look at means nothing to do: no fixed amount is due, and nobody asks for a figure."""
 
     def run(self, course: Course) -> None:
         """Let the layer do its part of the bill. Raises Undecidable."""
@@ -93,6 +98,8 @@ class CompiledLayer:
         basis = self._basis_of(scope)
         if self._sharing is None:
             self._take_given(basis, course)
+        elif self._idles and basis == 0:
+            self._idle(course)
         else:
             self._pay(self._sharing, basis, course)
 
@@ -122,6 +129,15 @@ class CompiledLayer:
         )  # fmt: skip
         self._close(result, given.payout, course)
 
+    def _idle(self, course: Course) -> None:
+        """Nothing to look at, nothing to give."""
+        names, scope = self._names, course.scope
+        scope.quantities.update(self._zeros)
+        scope.step("least", names.fund, ((names.basis, 0),), self._clauses)
+        layer = self.layer
+        result = LayerResult(layer.id, layer.fund, layer.pays, layer.payer, 0, 0, 0, 0, (), 0, 0, 0, 0, layer.recover)
+        self._close(result, None, course)
+
     def _cut_off(self, name: str, whole: Amount, kept: Amount, scope: Scope) -> int:
         """What a limit or a cap cut off; a step only when it is something."""
         if whole[1] == kept[1]:
@@ -134,6 +150,10 @@ class CompiledLayer:
 
     def _limited(self, basis: int, scope: Scope, ledger: Ledger) -> int:
         names = self._names
+        if not self._limits:
+            scope.quantities[names.limited] = basis
+            scope.quantities[names.over_limit] = 0
+            return basis
         rooms, keys = _rooms(self._limits, scope, ledger)
         limited: int = scope.step("least", names.limited, ((names.basis, basis), *rooms), self._clauses)
         self._cut_off(names.over_limit, (names.basis, basis), (names.limited, limited), scope)
@@ -141,7 +161,7 @@ class CompiledLayer:
         return limited
 
     def _after_deductible(self, limited: int, scope: Scope, ledger: Ledger) -> Expense:
-        names, amount = self._names, (self._names.limited, limited)
+        names, amount = self._names, (self._whole, limited)
         deductible = 0 if self._deductible is None else self._taken(self._deductible, amount, scope, ledger)
         scope.quantities[names.deductible] = deductible
         eligible = self._difference(names.eligible, amount, (names.deductible, deductible), scope)
@@ -166,7 +186,7 @@ class CompiledLayer:
         rule, names = self._ceiling, self._names
         if rule is None:
             return expense, given
-        borne = ((names.limited, expense.limited_fen), (names.share, given.share_fen), *self._facility(given))
+        borne = ((self._whole, expense.limited_fen), (names.share, given.share_fen), *self._facility(given))
         burden: int = scope.step("difference", names.burden, borne, rule.clauses)
         key = rule.key(ledger, scope.facts)
         room = rule.room(key, scope, ledger)
@@ -187,7 +207,7 @@ class CompiledLayer:
         inputs = ((names.deductible, expense.deductible_fen), (":relieved", relief))
         deductible: int = scope.step("difference", names.deductible, inputs, rule.clauses)
         _use([rule.key(ledger, scope.facts)], -relief, ledger)
-        amounts = ((names.limited, expense.limited_fen), (names.deductible, deductible))
+        amounts = ((self._whole, expense.limited_fen), (names.deductible, deductible))
         return Expense(expense.limited_fen, deductible, self._difference(names.eligible, *amounts, scope))
 
     def _facility(self, given: Given) -> tuple[Amount, ...]:
@@ -255,6 +275,8 @@ class CompiledLayer:
         facility = ((names.facility, result.facility_fen),) if result.facility_fen else ()
         payments = ((names.fund, result.fund_fen), *facility)
         self._change_parts(result, payments, course)
+        if not (result.fund_fen or result.facility_fen):
+            return
         quantities = scope.quantities
         scope.step("sum", "paid", (("paid", quantities["paid"]), payments[0]), self._clauses)
         scope.step("difference", "person", (("person", quantities["person"]), *payments), self._clauses)

@@ -74,14 +74,15 @@ class _Band:
 class ByTiers:
     """Bands with a ratio each, along the expense or along its running sum."""
 
-    def __init__(self, name: str, tiers: Tiers, rounding: Rounding, clause: str, default_counter: str) -> None:
+    def __init__(self, name: str, layer: Layer, tiers: Tiers, rounding: Rounding) -> None:
         self._name = name
         self._from, self._to = f"{name}.from", f"{name}.to"
-        self._eligible, self._limited, self._deductible = f"{name}.eligible", f"{name}.limited", f"{name}.deductible"
-        self._clauses = (tiers.clause or clause,)
+        self._eligible, self._deductible = f"{name}.eligible", f"{name}.deductible"
+        self._limited = f"{name}.limited" if layer.limits else f"{name}.basis"
+        self._clauses = (tiers.clause or layer.clause,)
         self._gross = tiers.axis == "gross"
         self._running: Period | None = tiers.running
-        self._counter = tiers.counter or default_counter
+        self._counter = tiers.counter or f"{layer.id}-sum"
         self._kind = share_kind(rounding)
         self._bands = [_band(f"{name}.band{i}", band, self._clauses) for i, band in enumerate(tiers.bands, start=1)]
 
@@ -186,7 +187,7 @@ def sharing(name: str, layer: Layer, rounding: Rounding) -> Sharing:
     if layer.ratio is not None:
         ways.append(ByRatio(name, layer.ratio, rounding, (layer.clause,)))
     if layer.tiers is not None:
-        ways.append(ByTiers(name, layer.tiers, rounding, layer.clause, f"{layer.id}-sum"))
+        ways.append(ByTiers(name, layer, layer.tiers, rounding))
     if layer.fixed is not None:
         ways.append(ByFixed(name, layer.fixed, layer))
     if len(ways) != 1:

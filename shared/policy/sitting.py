@@ -17,6 +17,8 @@ from shared.policy.periods import admissions_key, counted_key
 from shared.policy.running import Amount
 from shared.policy.scope import Scope, formula_name
 
+_PART_NAMES = tuple(f"parts.{part}" for part in PARTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -149,6 +151,5 @@ def _sums(scope: Scope, results: Sequence[LayerResult], accounts: Sequence[Amoun
 def _parts(scope: Scope) -> dict[PartName, int]:
     """The person's parts, each also a quantity of its own."""
     parts: dict[PartName, int] = dict(zip(PARTS, scope.quantities.pop("parts"), strict=True))
-    for part, amount in parts.items():
-        scope.quantities["parts." + part] = amount
+    scope.quantities.update(zip(_PART_NAMES, parts.values(), strict=True))
     return parts

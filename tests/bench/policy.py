@@ -20,7 +20,8 @@ from shared.policy.replay import replay
 
 Say = Callable[[str], None]
 
-DECIDING_S = 4.0
+SLICES, SLICE_S = 10, 0.4
+"""The best slice counts: what others do on the machine slows the rest."""
 WARM_UP_BILLS = 20_000
 REPLAY_S = 16.0
 """How long the large replay may take; how many bills that is, the small one tells."""
@@ -81,7 +82,7 @@ def measure(say: Say) -> dict[str, float]:
     the working written as it is stored."""
     with TemporaryDirectory(prefix="sifang-bench-policy-") as folder:
         policy = Policy(_read(Path(folder) / "bench.yaml", PACK))
-        say(f"deciding bills of 20 lines through three layers, {DECIDING_S:.0f} s")
+        say(f"deciding bills of 20 lines through three layers, the best {SLICE_S} s of {SLICES}")
         figures = {
             "decisions_per_s": round(_per_s(lambda bill: policy.decide(bill, {}))),
             "recorded_per_s": round(_per_s(lambda bill: packed(policy.decide(bill, {}).steps))),
@@ -101,10 +102,14 @@ def _read(path: Path, text: str) -> PackDocument:
 
 def _per_s(decide: Callable[[Bill], object]) -> float:
     """Bills a second, one after the other on one core, with every step kept."""
-    bills = [_bill(number) for number in range(200)]
+    bills = [_bill(number) for number in range(100)]
+    return max(_slice_per_s(decide, bills) for _ in range(SLICES))
+
+
+def _slice_per_s(decide: Callable[[Bill], object], bills: list[Bill]) -> float:
     decided = 0
     begun = time.perf_counter()
-    while (elapsed := time.perf_counter() - begun) < DECIDING_S:
+    while (elapsed := time.perf_counter() - begun) < SLICE_S:
         for bill in bills:
             decide(bill)
         decided += len(bills)

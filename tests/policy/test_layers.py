@@ -816,3 +816,27 @@ def test_a_whole_chain_of_payers() -> None:
         "serious-sum@2025": 905.71,
         "aid-fund@2025": 100,
     }
+
+
+def test_a_layer_that_finds_nothing_to_look_at_says_so_in_two_steps() -> None:
+    basic, more = layer(ratio=0.5), layer("more", basis="basic.over_cap", deductible={"amount": 100}, ratio=0.9)
+    decision = decide(pack(basic, more), bill(line(100, classed="甲")))
+    assert [(one.kind, one.name, one.result) for one in decision.steps if one.name.startswith("more.")] == [
+        ("basis", "more.basis", 0),
+        ("least", "more.fund", 0),
+    ]
+    assert amounts(decision, "more.fund", "more.eligible", "more.deductible") == [0, 0, 0]
+    assert decision.layers[1].slices == ()
+
+
+def test_a_layer_that_finds_nothing_is_told_whole_when_a_formula_asks_how() -> None:
+    more = layer("more", basis="basic.over_cap", ratio=0.9)
+    asks = layer("last", basis="person * more.ratio", ratio=1.0)
+    decision = decide(pack(layer(ratio=0.5), more, asks), bill(line(100, classed="甲")))
+    assert amounts(decision, "more.fund", "last.basis") == [0, 45]
+
+
+def test_a_fixed_amount_is_due_though_there_is_nothing_to_look_at() -> None:
+    fixed = {"amount": 30, "surplus": "person", "clause": "c"}
+    decision = decide(pack(layer(basis="own", fixed=fixed)), bill(line(100, classed="甲")))
+    assert [payout.amount_fen for payout in decision.payouts] == [3000]

@@ -166,3 +166,12 @@ def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
 def test_other_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RegionsInvalid, match="columns must be"):
         _load(tmp_path, "code,name,level,parent\n")
+
+
+@given(codes)
+def test_below_is_what_an_area_covers(area: str) -> None:
+    assert TREE.below(area) == [region.code for region in TREE if TREE.covers(area, region.code)]
+
+
+def test_nothing_is_below_an_unknown_area() -> None:
+    assert TREE.below("H41160300001") == []

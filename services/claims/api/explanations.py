@@ -66,9 +66,7 @@ async def explain_settlement(
 async def list_resettlements(call: OfficerCall, query: ItemsQuery) -> Response:
     """Settled bills of the agency's insured that would come to something else today (重算事项)."""
     claims = call.service.claims
-    regions = [
-        region.code for region in claims.regions if call.principal.party in claims.regions.ancestors(region.code)
-    ]
+    regions = claims.regions.below(call.principal.party)
     async with claims.database.read() as reader:
         rows = await rechecks.page(reader, regions, query.state, query.after, query.limit + 1)
     return respond(page(rows, query, lambda row: row.item_id, ItemView.of))

@@ -6,10 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from services.claims.rules.facts import AgreementFacts, FacilityFacts, Filing, PersonFacts, Span
-from shared.database import Connection
+from shared.database import Connection, columns
 from shared.events.designation import AgreementState, FacilityChanged
 from shared.events.enrollment import FilingApproved, FilingCancelled, InsuranceChanged, PersonEnrolled
 
@@ -90,7 +89,7 @@ class PersonRef:
 async def save_persons(tx: Connection, events: Sequence[PersonEnrolled]) -> None:
     """Keep persons."""
     rows = [(e.person_id, e.identity_hash, e.revision) for e in events]
-    await tx.execute(PERSONS_UPSERT, *_columns(rows))
+    await tx.execute(PERSONS_UPSERT, *columns(rows))
 
 
 async def save_spans(tx: Connection, events: Sequence[InsuranceChanged]) -> None:
@@ -98,7 +97,7 @@ async def save_spans(tx: Connection, events: Sequence[InsuranceChanged]) -> None
     rows = [
         (e.span_id, e.person_id, e.insutype, e.psn_type, e.region, e.valid_from, e.valid_to, e.revision) for e in events
     ]
-    await tx.execute(SPANS_UPSERT, *_columns(rows))
+    await tx.execute(SPANS_UPSERT, *columns(rows))
 
 
 async def save_filings(tx: Connection, events: Sequence[FilingApproved]) -> None:
@@ -106,19 +105,19 @@ async def save_filings(tx: Connection, events: Sequence[FilingApproved]) -> None
     rows = [
         (e.filing_id, e.person_id, e.kind, e.care_region, e.valid_from, e.valid_to, False, e.revision) for e in events
     ]
-    await tx.execute(FILINGS_UPSERT, *_columns(rows))
+    await tx.execute(FILINGS_UPSERT, *columns(rows))
 
 
 async def cancel_filings(tx: Connection, events: Sequence[FilingCancelled]) -> None:
     """Keep that filings were withdrawn."""
     rows = [(e.filing_id, e.person_id, None, None, None, None, True, e.revision) for e in events]
-    await tx.execute(FILINGS_UPSERT, *_columns(rows))
+    await tx.execute(FILINGS_UPSERT, *columns(rows))
 
 
 async def save_facilities(tx: Connection, events: Sequence[FacilityChanged]) -> None:
     """Keep facilities."""
     rows = [(e.facility_code, e.kind, e.level, e.region, e.revision) for e in events]
-    await tx.execute(FACILITIES_UPSERT, *_columns(rows))
+    await tx.execute(FACILITIES_UPSERT, *columns(rows))
 
 
 async def save_agreements(tx: Connection, events: Sequence[AgreementState]) -> None:
@@ -126,15 +125,11 @@ async def save_agreements(tx: Connection, events: Sequence[AgreementState]) -> N
     rows = [
         (e.agreement_id, e.facility_code, e.valid_from, e.valid_to, _suspensions_json(e), e.revision) for e in events
     ]
-    await tx.execute(AGREEMENTS_UPSERT, *_columns(rows))
+    await tx.execute(AGREEMENTS_UPSERT, *columns(rows))
 
 
 def _suspensions_json(event: AgreementState) -> str:
     return json.dumps([[s.since.isoformat(), s.until and s.until.isoformat()] for s in event.suspensions])
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 class People:

@@ -11,9 +11,9 @@ from typing import Any
 from shared.database import Connection, row_to, rows_to
 
 _REPLAY = "replay_id, proposal_id, area, since, until, state, progress, result, asked_by, asked_at, finished_at"
-ADD = """
+ADD = f"""
     INSERT INTO policy_replay (replay_id, proposal_id, area, since, until, state, progress, asked_by, asked_at)
-    VALUES ($1, $2, $3, $4, $5, 'asked', '', $6, $7)
+    VALUES ($1, $2, $3, $4, $5, 'asked', '', $6, $7) RETURNING {_REPLAY}
 """
 ONE = f"SELECT {_REPLAY} FROM policy_replay WHERE replay_id = $1"
 ASKED = f"SELECT {_REPLAY} FROM policy_replay WHERE state = 'asked' ORDER BY replay_id"
@@ -57,9 +57,9 @@ class ReplayRow:
 
 async def add(
     tx: Connection, replay_id: str, proposal_id: str, area: str, days: tuple[date, date], by: str, at: datetime
-) -> None:
+) -> ReplayRow:
     """Ask for a replay."""
-    await tx.execute(ADD, replay_id, proposal_id, area, *days, by, at)
+    return rows_to(ReplayRow, await tx.fetch(ADD, replay_id, proposal_id, area, *days, by, at))[0]
 
 
 async def get(tx: Connection, replay_id: str) -> ReplayRow | None:

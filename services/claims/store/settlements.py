@@ -106,7 +106,7 @@ WORKINGS_INSERT = """
     SELECT settlement_id, facts::jsonb, changes::jsonb, steps
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS w(settlement_id, facts, changes, steps)
 """
-WORKING = "SELECT settlement_id, facts, changes, steps FROM working WHERE settlement_id = $1"
+WORKINGS = "SELECT settlement_id, facts, changes, steps FROM working WHERE settlement_id = ANY($1::text[])"
 
 
 def settlements_added(rows: Sequence[SettlementRow]) -> Statement:
@@ -179,7 +179,14 @@ def workings_added(rows: Iterable[WorkingRow]) -> Statement:
 
 async def working_of(tx: Connection, settlement_id: str) -> WorkingRow | None:
     """How a settlement came about; None for a reversal, which has no working of its own."""
-    row = await tx.fetchrow(WORKING, settlement_id)
-    if row is None:
-        return None
-    return WorkingRow(row["settlement_id"], json.loads(row["facts"]), json.loads(row["changes"]), row["steps"])
+    return (await workings_of(tx, [settlement_id])).get(settlement_id)
+
+
+async def workings_of(tx: Connection, settlement_ids: Sequence[str]) -> dict[str, WorkingRow]:
+    """How some settlements came about, by settlement; those without a working are not among them."""
+    return {
+        row["settlement_id"]: WorkingRow(
+            row["settlement_id"], json.loads(row["facts"]), json.loads(row["changes"]), row["steps"]
+        )
+        for row in await tx.fetch(WORKINGS, list(settlement_ids))
+    }

@@ -59,30 +59,30 @@ class Library:
             if await policies.in_force_count(reader) == self._known:
                 return
             rows = await policies.in_force(reader)
-        added = await asyncio.to_thread(lambda: [Policy(_document(row.files)) for row in rows])
+        added = await asyncio.to_thread(lambda: [Policy(read(row.files)) for row in rows])
         newer = {(p.document.pack, p.document.version) for p in added}
         kept = [p for p in self._claims.policies.shipped if (p.document.pack, p.document.version) not in newer]
         self._claims.policies.book = Book([*kept, *added])
         self._known = len(rows)
 
 
-def _document(files: Mapping[str, str]) -> PackDocument:
-    """The document of files that passed the check when they were proposed."""
-    document, wrong = read(files)
-    if document is None:
-        raise ValueError(f"a pack in force does not pass its check: {wrong}")
-    return document
-
-
-def read(files: Mapping[str, str]) -> tuple[PackDocument | None, list[Refusal]]:
-    """The pack in these files, or everything that is wrong with it, each with file, line and column."""
+def read(files: Mapping[str, str]) -> PackDocument:
+    """The pack in these files. Raises Refused with everything that is wrong in them, by file, line and column."""
     with tempfile.TemporaryDirectory(prefix="sifang-pack-") as name:
-        folder = Path(name)
-        for file, text in files.items():
-            (folder / file).write_text(text, encoding="utf-8")
+        folder = Path(name) / "pack"
+        write(files, folder)
         loaded = load_pack(folder)
-    wrong = [fault(issue, f"/files/{Path(issue.file).name}", folder) for issue in loaded.issues if issue.error]
-    return loaded.document, wrong[:FAULTS_MAX]
+    if loaded.document is None:
+        wrong = [fault(issue, f"/files/{Path(issue.file).name}", folder) for issue in loaded.issues if issue.error]
+        raise Refused(*wrong[:FAULTS_MAX])
+    return loaded.document
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Make a folder with the files of a pack, as the readers of packs take it."""
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def fault(issue: Issue, pointer: str, folder: Path) -> Refusal:
@@ -101,9 +101,7 @@ def fault(issue: Issue, pointer: str, folder: Path) -> Refusal:
 
 def check(files: Mapping[str, str]) -> tuple[PackDocument, str]:
     """The pack in these files and their digest. Raises Refused: faults of the pack, or examples that fail."""
-    document, wrong = read(files)
-    if document is None:
-        raise Refused(*wrong)
+    document = read(files)
     policy = Policy(document)
     failed = [errors.POLICY_EXAMPLE_FAILED(example=e.id) for e in document.examples if not run_case(policy, e).ok]
     if failed:
@@ -216,7 +214,7 @@ async def _decided(
 async def document_of(reader: Connection, pack: str, version: str) -> PackDocument | None:
     """A version that was put in force, also when this process has not taken it up yet."""
     row = await policies.version(reader, pack, version)
-    return None if row is None else await asyncio.to_thread(_document, row.files)
+    return None if row is None else await asyncio.to_thread(read, row.files)
 
 
 async def get(database: Database, proposal_id: str) -> PackRow:

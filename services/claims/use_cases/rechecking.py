@@ -7,6 +7,7 @@ it comes to what was paid. A difference that an officer let stand is not brought
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.claims import errors
@@ -55,9 +56,10 @@ async def _differences(tx: Connection, claims: Claims, person_id: str, because: 
     """The person's standing bills decided anew in the order of their days, as far as they come to something else."""
     rows = await rechecks.standing(tx, person_id)
     lines = await visits.lines(tx, [row.visit_id for row in rows])
+    workings = await settlements.workings_of(tx, [row.settlement_id for row in rows])
     book, items = benefit.YearBook(), []
     for row in rows:
-        working = await settlements.working_of(tx, row.settlement_id)
+        working = workings.get(row.settlement_id)
         areas = claims.regions.ancestors(row.home_region)
         facts = working.facts if working is not None else {}
         bill = benefit.bill_of(row.facility_code, row.began_on, row.ended_on, facts, lines[row.visit_id])
@@ -84,7 +86,4 @@ async def close_item(claims: Claims, principal: Principal, item_id: str, note: s
         if item.state != "open":
             raise Refused(errors.ITEM_CLOSED())
         await rechecks.close(tx, item_id, now, note)
-        closed = await rechecks.item(tx, item_id)
-    if closed is None:
-        raise RuntimeError(f"work item {item_id} is gone")
-    return closed
+    return replace(item, state="closed", closed_at=now, note=note)

@@ -13,15 +13,16 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 
 from services.claims import errors
 from services.claims.config import SHIPPED
-from services.claims.store import policies, replays
+from services.claims.store import policies as pack_store
+from services.claims.store import replays
 from services.claims.store.policies import PackRow
 from services.claims.store.replays import ReplayRow
+from services.claims.use_cases import policies
 from services.claims.use_cases.parts import Claims
 from shared.auth import Principal, check_area
 from shared.clock import Clock
@@ -45,16 +46,11 @@ async def ask(
     if days[1] < days[0]:
         raise Refused(errors.ENDS_BEFORE_IT_BEGAN(pointer="/until"))
     async with claims.database.transaction() as tx:
-        pack = await policies.get(tx, proposal_id)
+        pack = await pack_store.get(tx, proposal_id)
         if pack is None:
             raise Refused(errors.POLICY_UNKNOWN())
         check_area(claims.regions, principal, pack.area)
-        replay_id = new_id()
-        await replays.add(tx, replay_id, proposal_id, pack.area, days, principal.subject, now)
-        row = await replays.get(tx, replay_id)
-    if row is None:
-        raise RuntimeError(f"replay {replay_id} is gone")
-    return row
+        return await replays.add(tx, new_id(), proposal_id, pack.area, days, principal.subject, now)
 
 
 async def get(claims: Claims, principal: Principal, replay_id: str) -> ReplayRow:
@@ -78,13 +74,14 @@ async def work(claims: Claims, clock: Clock) -> None:
 
 
 async def _replay(tx: Connection, claims: Claims, row: ReplayRow, clock: Clock) -> None:
-    pack = await policies.get(tx, row.proposal_id)
+    pack = await pack_store.get(tx, row.proposal_id)
     if pack is None:
         raise RuntimeError(f"the pack of replay {row.replay_id} is gone")
     with tempfile.TemporaryDirectory(prefix="sifang-replay-") as name:
         folder = Path(name)
         count = await _write_bills(tx, claims, row, folder / "bills.csv")
-        call = ["--pack", str(_written(pack.files, folder / "new")), "--bills", str(folder / "bills.csv")]
+        policies.write(pack.files, folder / "new")
+        call = ["--pack", str(folder / "new"), "--bills", str(folder / "bills.csv")]
         old = await _old(tx, claims, pack, folder / "old")
         call += [] if old is None else ["--old", str(old)]
         code, said = await _run(claims, row.replay_id, [*call, "--json", str(folder / "found.json")])
@@ -98,7 +95,7 @@ async def _replay(tx: Connection, claims: Claims, row: ReplayRow, clock: Clock) 
 
 async def _write_bills(tx: Connection, claims: Claims, row: ReplayRow, path: Path) -> int:
     """The bills as the table that `replay` reads; how many."""
-    regions = [region.code for region in claims.regions if row.area in claims.regions.ancestors(region.code)]
+    regions = claims.regions.below(row.area)
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -121,17 +118,10 @@ async def _old(tx: Connection, claims: Claims, new: PackRow, folder: Path) -> Pa
     policy = claims.policies.book.policy(new.pack, new.valid_from)
     if policy is None or policy.document.version == new.version:
         return None
-    version = policy.document.version
-    for row in await policies.in_force(tx):
-        if (row.pack, row.version) == (new.pack, version):
-            return _written(row.files, folder)
-    return (claims.settings.packs_dir or SHIPPED) / new.pack
-
-
-def _written(files: Mapping[str, str], folder: Path) -> Path:
-    folder.mkdir()
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    row = await pack_store.version(tx, new.pack, policy.document.version)
+    if row is None:
+        return (claims.settings.packs_dir or SHIPPED) / new.pack
+    policies.write(row.files, folder)
     return folder
 
 

@@ -23,7 +23,7 @@ from shared.refusals import Refused
 
 def shown(files: Mapping[str, str], language: str) -> str:
     """The pack as a page."""
-    return show.as_html(_document(files), cast(Language, language))
+    return show.as_html(policies.read(files), cast(Language, language))
 
 
 async def old_document(claims: Claims, new: PackRow, against: str | None) -> PackDocument:
@@ -32,7 +32,7 @@ async def old_document(claims: Claims, new: PackRow, against: str | None) -> Pac
     Raises Refused.
     """
     if against is not None:
-        return _document((await policies.get(claims.database, against)).files)
+        return policies.read((await policies.get(claims.database, against)).files)
     found = claims.policies.book.policy(new.pack, new.valid_from)
     if found is None:
         raise Refused(errors.POLICY_UNKNOWN())
@@ -41,7 +41,7 @@ async def old_document(claims: Claims, new: PackRow, against: str | None) -> Pac
 
 def compared(old: PackDocument, new: Mapping[str, str], language: str) -> dict[str, Any]:
     """What changes for whom."""
-    return diff.as_json(diff.difference(old, _document(new), cast(Language, language)))
+    return diff.as_json(diff.difference(old, policies.read(new), cast(Language, language)))
 
 
 def run(files: Mapping[str, str], case: str) -> list[dict[str, Any]]:
@@ -54,12 +54,5 @@ def run(files: Mapping[str, str], case: str) -> list[dict[str, Any]]:
     wrong = [policies.fault(issue, "/case", folder) for issue in issues if issue.error]
     if wrong:
         raise Refused(*wrong)
-    policy = Policy(_document(files))
+    policy = Policy(policies.read(files))
     return [case_json(run_case(policy, one)) for one in cases]
-
-
-def _document(files: Mapping[str, str]) -> PackDocument:
-    document, wrong = policies.read(files)
-    if document is None:
-        raise Refused(*wrong)
-    return document

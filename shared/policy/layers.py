@@ -18,6 +18,9 @@ from shared.policy.shares import Expense, Given, Rounding, Sharing, sharing
 OUTSIDE_SCOPE = frozenset({"own", "over_ceiling", "prepay"})
 """A basis that names one of these looks beyond what is in scope."""
 
+WHOLE_SCOPE = frozenset({"in_scope", "total", "person"})
+"""A basis that names one of these looks at what is in scope."""
+
 
 @dataclass(slots=True)
 class Course:
@@ -83,10 +86,8 @@ class CompiledLayer:
         self._ceiling = None if ceiling is None else Running(f"{name}.ceiling", ceiling, f"{layer.id}-person")
         self._sharing = None if layer.pays == "given" else sharing(name, layer, rounding)
         self._order = (":order", tuple(layer.absorbs))
+        self._covers_scope = not self._basis.names.isdisjoint(WHOLE_SCOPE)
         self._is_read = not reads.isdisjoint((self._names.used, self._names.left, self._names.cap_left))
-        figures = {read for read in reads if read.startswith(f"{name}.")} - self._zeros.keys()
-        self._idles = layer.fixed is None and not self._is_read and not figures
-        """Whether nothing to look at means nothing to do: no fixed amount is due, and nobody asks for a figure."""
 
     def run(self, course: Course) -> None:
         """Let the layer do its part of the bill. Raises Undecidable."""
@@ -98,8 +99,6 @@ class CompiledLayer:
         basis = self._basis_of(scope)
         if self._sharing is None:
             self._take_given(basis, course)
-        elif self._idles and basis == 0:
-            self._idle(course)
         else:
             self._pay(self._sharing, basis, course)
 
@@ -128,15 +127,6 @@ class CompiledLayer:
             given.facility_fen, self.layer.recover,
         )  # fmt: skip
         self._close(result, given.payout, course)
-
-    def _idle(self, course: Course) -> None:
-        """Nothing to look at, nothing to give."""
-        names, scope = self._names, course.scope
-        scope.quantities.update(self._zeros)
-        scope.step("least", names.fund, ((names.basis, 0),), self._clauses)
-        layer = self.layer
-        result = LayerResult(layer.id, layer.fund, layer.pays, layer.payer, 0, 0, 0, 0, (), 0, 0, 0, 0, layer.recover)
-        self._close(result, None, course)
 
     def _cut_off(self, name: str, whole: Amount, kept: Amount, scope: Scope) -> int:
         """What a limit or a cap cut off; a step only when it is something."""
@@ -285,15 +275,30 @@ class CompiledLayer:
         scope, names = course.scope, self._names
         quantities = scope.quantities
         first, course.started = not course.started, True
+        person = ((names.deductible, result.deductible_fen), (names.by_ratio, result.by_ratio_fen))
         if first and self._within_scope(result.basis_fen, quantities["in_scope"]):
-            person = ((names.deductible, result.deductible_fen), (names.by_ratio, result.by_ratio_fen))
             scope.step("parts", "parts", (*whole_parts(scope), *person, *payments), self._clauses)
             return
         if first:
-            scope.step("parts", "parts", (*whole_parts(scope), (":deductible", 0), (":by_ratio", 0)), self._clauses)
+            whole = whole_parts(scope)
+            scope.step("parts", "parts", (*whole, *self._within(person, whole[-1], scope)), self._clauses)
         if result.fund_fen or result.facility_fen:
             inputs = (("parts", quantities["parts"]), self._order, *payments)
             scope.step("absorb", "parts", inputs, self._clauses)
+
+    def _within(self, person: tuple[Amount, Amount], in_scope: Amount, scope: Scope) -> tuple[Amount, Amount]:
+        """The layer's deductible and share by ratio as parts of what is in scope, though it looks beyond: so that only
+        what no layer looked at, or a cap cut, is told as over the cap. The payments come off the parts afterwards."""
+        if not self._covers_scope:
+            return (":deductible", 0), (":by_ratio", 0)
+        deductible = self._no_more(person[0], (":room", max(0, in_scope[1])), scope)
+        return deductible, self._no_more(person[1], (":room", max(0, in_scope[1]) - deductible[1]), scope)
+
+    def _no_more(self, amount: Amount, room: Amount, scope: Scope) -> Amount:
+        if amount[1] <= room[1]:
+            return amount
+        name = f"{amount[0]}_in_scope"
+        return name, scope.step("least", name, (amount, room), self._clauses)
 
     def _within_scope(self, basis: int, in_scope: int) -> bool:
         return basis <= max(0, in_scope) and self._basis.names.isdisjoint(OUTSIDE_SCOPE)

@@ -37,6 +37,8 @@ QUANTITIES: Final[Mapping[str, tuple[str, str]]] = {
     "left": ("未支付的费用", "expense left"),
     "cap_left": ("限额余额", "room left under the cap"),
     "burden": ("个人负担（本层）", "the person's burden in this layer"),
+    "deductible_in_scope": ("起付（政策范围内）", "deductible in scope"),
+    "by_ratio_in_scope": ("按比例自付（政策范围内）", "the person's share by ratio in scope"),
     "relief": ("超封顶由基金承担", "relief above the person's ceiling"),
     "ceiling": ("个人负担封顶", "ceiling of the person's burden"),
     "limit": ("费用限额", "limit of the expense"),

@@ -730,7 +730,12 @@ def _outside(layer: Layer) -> bool:
 def _first_parts(sheet: Sheet, layer: Layer, paid: Paid) -> dict[str, int]:
     if not _outside(layer) and paid.basis <= max(0, sheet.fen["in_scope"]):
         return _parts(sheet, paid.deductible, paid.by_ratio, paid.fund + paid.facility)
-    parts = _parts(sheet, 0, 0, 0)
+    deductible = by_ratio = 0
+    if {"in_scope", "total", "person"} & set(_tree(layer.basis)[1]):
+        room = max(0, sheet.fen["in_scope"])
+        deductible = min(paid.deductible, room)
+        by_ratio = min(paid.by_ratio, room - deductible)
+    parts = _parts(sheet, deductible, by_ratio, 0)
     take(parts, paid.fund + paid.facility, [*layer.absorbs, *ORDER])
     return parts
 

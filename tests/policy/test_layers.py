@@ -627,8 +627,8 @@ def test_what_the_first_layer_does_not_look_at_is_over_the_cap() -> None:
 @pytest.mark.parametrize(
     ("basis", "absorbs", "left"),
     [
-        ("person", None, {"own": 300, "over_ceiling": 50, "prepay": 15, "over_cap": 385}),
-        ("person", ["own", "prepay"], {"over_ceiling": 50, "over_cap": 700}),
+        ("person", None, {"own": 300, "over_ceiling": 50, "prepay": 15, "by_ratio": 385}),
+        ("person", ["own", "prepay"], {"over_ceiling": 50, "by_ratio": 700}),
         ("own", ["own"], {"own": 150, "over_ceiling": 50, "prepay": 15, "over_cap": 1135}),
         ("own", ["prepay", "own"], {"own": 165, "over_ceiling": 50, "over_cap": 1135}),
     ],
@@ -816,24 +816,6 @@ def test_a_whole_chain_of_payers() -> None:
         "serious-sum@2025": 905.71,
         "aid-fund@2025": 100,
     }
-
-
-def test_a_layer_that_finds_nothing_to_look_at_says_so_in_two_steps() -> None:
-    basic, more = layer(ratio=0.5), layer("more", basis="basic.over_cap", deductible={"amount": 100}, ratio=0.9)
-    decision = decide(pack(basic, more), bill(line(100, classed="甲")))
-    assert [(one.kind, one.name, one.result) for one in decision.steps if one.name.startswith("more.")] == [
-        ("basis", "more.basis", 0),
-        ("least", "more.fund", 0),
-    ]
-    assert amounts(decision, "more.fund", "more.eligible", "more.deductible") == [0, 0, 0]
-    assert decision.layers[1].slices == ()
-
-
-def test_a_layer_that_finds_nothing_is_told_whole_when_a_formula_asks_how() -> None:
-    more = layer("more", basis="basic.over_cap", ratio=0.9)
-    asks = layer("last", basis="person * more.ratio", ratio=1.0)
-    decision = decide(pack(layer(ratio=0.5), more, asks), bill(line(100, classed="甲")))
-    assert amounts(decision, "more.fund", "last.basis") == [0, 45]
 
 
 def test_a_fixed_amount_is_due_though_there_is_nothing_to_look_at() -> None:

@@ -16,6 +16,7 @@ ASK = """
     ON CONFLICT (person_id) DO UPDATE SET because = EXCLUDED.because, asked_at = EXCLUDED.asked_at
 """
 WAITING = "SELECT person_id FROM recheck ORDER BY asked_at, person_id LIMIT $1"
+POSTPONE = "UPDATE recheck SET asked_at = $2 WHERE person_id = $1"
 TAKE = "DELETE FROM recheck WHERE person_id = $1 RETURNING because"
 STANDING = f"""
     SELECT {settlement_columns("s")} FROM settlement AS s
@@ -73,6 +74,11 @@ def asked(rows: Sequence[tuple[str, str, datetime]]) -> Statement:
 async def waiting(reader: Connection, limit: int) -> list[str]:
     """Some persons to be looked at, those first who wait longest."""
     return [row["person_id"] for row in await reader.fetch(WAITING, limit)]
+
+
+async def postpone(tx: Connection, person_id: str, until: datetime) -> None:
+    """Put a person behind those who have waited longer."""
+    await tx.execute(POSTPONE, person_id, until)
 
 
 async def take(tx: Connection, person_id: str) -> str | None:

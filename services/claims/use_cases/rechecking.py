@@ -6,6 +6,7 @@ it comes to what was paid. A difference that an officer let stand is not brought
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +20,9 @@ from services.claims.use_cases.parts import Claims
 from shared.auth import Principal, check_area
 from shared.database import Connection, Statement
 from shared.events import new_id
-from shared.refusals import Refusal, Refused
+from shared.refusals import Refusal, Refused, Unavailable
+
+log = logging.getLogger(__name__)
 
 PERSONS_AT_ONCE = 20
 
@@ -32,12 +35,24 @@ def asked(rows: Sequence[SettlementRow]) -> Statement:
 
 
 async def recheck(claims: Claims, now: datetime) -> int:
-    """Look at some persons again; how many. Raises Unavailable."""
+    """Look at some persons again; for how many that was done. Raises Unavailable.
+
+    One that cannot be looked at is told loudly and goes to the end of the queue, where it holds nobody up.
+    """
+    done = 0
     async with claims.database.read() as reader:
         persons = await rechecks.waiting(reader, PERSONS_AT_ONCE)
     for person_id in persons:
-        await _recheck_one(claims, person_id, now)
-    return len(persons)
+        try:
+            await _recheck_one(claims, person_id, now)
+            done += 1
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("recheck failed", extra={"fields": {"person": person_id}})
+            async with claims.database.transaction() as tx:
+                await rechecks.postpone(tx, person_id, now)
+    return done
 
 
 async def _recheck_one(claims: Claims, person_id: str, now: datetime) -> None:

@@ -307,6 +307,34 @@ async def listed_items(officer: httpx.AsyncClient, ward: Ward, state: str = "ope
         query["cursor"] = page["next_cursor"]
 
 
+async def test_a_person_who_cannot_be_looked_at_holds_nobody_up(his: MakeHis, owner: Owner) -> None:
+    clinic = his(await owner.facility(level="1"))
+    broken, whole = [Ward(clinic, await owner.person(insutype="310", psn_type="11"), owner) for _ in range(2)]
+    first, spoilt = await broken.settle(4), await broken.settle(3)
+    other, later = await whole.settle(4), await whole.settle(3)
+    facts = await _facts(owner, spoilt["settlement_id"], "[]")
+    await broken.reverse(first)
+    await whole.reverse(other)
+    assert {settlement_id for settlement_id, _, _ in await whole.rechecked()} == {later["settlement_id"]}
+    assert await owner.count("recheck", "person_id", broken.person_id) == 1
+    await _facts(owner, spoilt["settlement_id"], facts)
+    assert {settlement_id for settlement_id, _, _ in await broken.rechecked()} == {spoilt["settlement_id"]}
+
+
+async def _facts(owner: Owner, settlement_id: str, facts: str) -> str:
+    """Overwrite what a settlement was decided by, which only the database's owner can; what it was before."""
+    async with owner.connection.transaction():
+        await owner.connection.execute("ALTER TABLE claims.working DISABLE TRIGGER USER")
+        before = await owner.connection.fetchval(
+            "SELECT facts FROM claims.working WHERE settlement_id = $1", settlement_id
+        )
+        await owner.connection.execute(
+            "UPDATE claims.working SET facts = $2::jsonb WHERE settlement_id = $1", settlement_id, facts
+        )
+        await owner.connection.execute("ALTER TABLE claims.working ENABLE TRIGGER USER")
+    return str(before)
+
+
 async def test_items_are_listed_for_the_home_agency_and_those_above(
     ward: Ward, client: MakeClient, token: MakeToken
 ) -> None:

@@ -8,7 +8,7 @@ DEVELOPS := $(VENV)/.installed-to-develop
 SECRETS = $${SIFANG_SECRETS_DIR:-.local/secrets}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy bench-reconcile token status reset verify-ledger dead-letters lock
+.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy bench-reconcile simulate token status reset verify-ledger dead-letters lock
 unexport PYTHONPATH PYTHONHOME
 
 help: ## List what can be made
@@ -60,6 +60,9 @@ bench-policy: $(DEVELOPS) ## Measure the policy engine alone, within a minute; e
 
 bench-reconcile: $(DEVELOPS) ## Measure the match of a month of a million bills; ends with one JSON line; ARGS="--bills 6000000"
 	@$(PY) -m tests.bench reconcile $(ARGS)
+
+simulate: $(DEVELOPS) ## Play random months against a model of the books; ARGS="--first 1 --count 2000"
+	@$(PY) -m tests.simulation $(ARGS)
 
 token: $(RUNS) ## Print a token: make -s token ROLE=officer PARTY=411603
 	@test -n "$(ROLE)" -a -n "$(PARTY)" || { echo "say who: make -s token ROLE=officer PARTY=411603" >&2; exit 2; }

@@ -2,6 +2,9 @@
 
 Every region has one agency (经办机构), named by the region's six-digit code (GB/T 2260). The money of a bill travels
 along the tree: from the agency of the place of care up to the lowest common one, and down to the agency of home.
+
+A region that was renamed or merged (撤并) stays in the tree under its former code and names its successor: what was
+begun under it goes on, and what is new goes to the successor.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ Relation = Literal["local", "within_city", "within_province", "cross_province"]
 
 _LEVELS: Final = get_args(Level)
 _COLUMNS: Final = ("code", "name_zh", "name_en", "level", "parent")
+_SUCCESSOR: Final = "successor"
 _CODE: Final = re.compile(r"[1-9][0-9]{5}")
 _RELATION_BY_CLEARING_LEVEL: Final[dict[Level, Relation]] = {
     "nation": "cross_province",
@@ -52,6 +56,8 @@ class Region:
     name_en: str
     level: Level
     parent: str | None
+    successor: str | None = None
+    """The region it has become, or a part of; None while it is one itself."""
 
 
 class RegionTree:
@@ -69,13 +75,14 @@ class RegionTree:
     def load(cls, path: Path | None = None) -> RegionTree:
         """The tree in a CSV file, by default the one that ships with the product.
 
-        Columns: code, name_zh, name_en, level, parent. Raises RegionsInvalid; OSError when the file cannot be read.
+        Columns: code, name_zh, name_en, level, parent, and, where regions were renamed or merged, successor. Raises
+        RegionsInvalid; OSError when the file cannot be read.
         """
         shipped = resources.files("shared").joinpath("reference/regions.csv")
         text = (path or shipped).read_text(encoding="utf-8-sig")
         reader = csv.DictReader(text.splitlines(), strict=True)
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise RegionsInvalid(f"the columns must be {', '.join(_COLUMNS)}")
+        if tuple(reader.fieldnames or ()) not in (_COLUMNS, (*_COLUMNS, _SUCCESSOR)):
+            raise RegionsInvalid(f"the columns must be {', '.join(_COLUMNS)}, and may end with {_SUCCESSOR}")
         return cls(_region(row) for row in reader)
 
     def __iter__(self) -> Iterator[Region]:
@@ -95,26 +102,33 @@ class RegionTree:
             raise UnknownRegion(code) from None
 
     def ancestors(self, code: str) -> tuple[str, ...]:
-        """The region itself and all above it, the nation last. Raises UnknownRegion."""
+        """The region itself and all above it, the nation last; a former region lies in its successor.
+
+        Raises UnknownRegion.
+        """
         try:
             return self._ancestors[code]
         except KeyError:
             raise UnknownRegion(code) from None
 
+    def current(self, code: str) -> str:
+        """The region itself, or what it has become since. Raises UnknownRegion."""
+        return next(above for above in self.ancestors(code) if self._regions[above].successor is None)
+
     def chain(self, care: str, home: str) -> tuple[str, ...]:
-        """The agencies a bill's money passes between the place of care and home, care first and home last.
+        """The agencies a new bill's money passes between the place of care and home, care first and home last.
 
         One agency when they are the same. Each neighbour of an agency in the chain is its parent or its child, so
         money goes up (上解) on one side of the clearing agency and down (拨付) on the other. Raises UnknownRegion.
         """
         clearing = self.clearing(care, home)
-        care_side, home_side = self.ancestors(care), self.ancestors(home)
+        care_side, home_side = (self.ancestors(self.current(code)) for code in (care, home))
         return care_side[: care_side.index(clearing) + 1] + home_side[: home_side.index(clearing)][::-1]
 
     def clearing(self, care: str, home: str) -> str:
         """The clearing agency of two places: the lowest that both are, or are below. Raises UnknownRegion."""
-        above_home = self.ancestors(home)
-        return next(code for code in self.ancestors(care) if code in above_home)
+        above_home = self.ancestors(self.current(home))
+        return next(code for code in self.ancestors(self.current(care)) if code in above_home)
 
     def covers(self, area: str, region: str) -> bool:
         """Whether `region` is `area` or lies in it. Raises UnknownRegion."""
@@ -139,20 +153,22 @@ class RegionTree:
         cross_province    4 跨省异地                  2 转入 as care sees it, 3 转出 as home does
         ================  ==========================  ===========================================
         """
-        if care == self[home].code:
+        if self.current(care) == self.current(home):
             return "local"
         return _RELATION_BY_CLEARING_LEVEL[self[self.clearing(care, home)].level]
 
     def _climb(self, code: str) -> tuple[str, ...]:
-        parent = self._regions[code].parent
-        return (code,) if parent is None else (code, *self._climb(parent))
+        region = self._regions[code]
+        above = region.successor or region.parent
+        return (code,) if above is None else (code, *self._climb(above))
 
 
 def _region(row: dict[str, str]) -> Region:
     if None in row or None in row.values():
         raise RegionsInvalid(f"{row['code']}: wrong number of columns")
     # An unknown level passes here and is named with all other problems.
-    return Region(row["code"], row["name_zh"], row["name_en"], cast(Level, row["level"]), row["parent"] or None)
+    level, successor = cast(Level, row["level"]), row.get(_SUCCESSOR) or None
+    return Region(row["code"], row["name_zh"], row["name_en"], level, row["parent"] or None, successor)
 
 
 def _problems(regions: tuple[Region, ...]) -> list[str]:
@@ -182,6 +198,28 @@ def _problems_of(region: Region, by_code: dict[str, Region]) -> Iterator[str]:
     elif not _is_above(by_code[region.parent].level, region.level):
         # Levels that only ever rise also leave no room for a cycle.
         yield f"{region.code}: parent {region.parent} is not of a higher level"
+    yield from _problems_of_successor(region, by_code)
+
+
+def _problems_of_successor(region: Region, by_code: dict[str, Region]) -> Iterator[str]:
+    if region.successor is None:
+        return
+    successor = by_code.get(region.successor)
+    if successor is None:
+        yield f"{region.code}: successor {region.successor} does not exist"
+    elif successor.level != region.level:
+        yield f"{region.code}: successor {region.successor} is not of the same level"
+    elif _comes_round(region, by_code):
+        yield f"{region.code}: its successors lead back to it"
+
+
+def _comes_round(region: Region, by_code: dict[str, Region]) -> bool:
+    seen: set[str] = set()
+    at: Region | None = region
+    while at is not None and at.code not in seen:
+        seen.add(at.code)
+        at = by_code.get(at.successor or "")
+    return at is not None
 
 
 def _is_above(level: Level, other: Level) -> bool:

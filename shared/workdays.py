@@ -8,6 +8,7 @@ to be computed again when the year is published.
 from __future__ import annotations
 
 import calendar
+import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
@@ -52,6 +53,12 @@ class WorkCalendar:
         self._closed_weekdays = _ordinals(day for day, open_ in working.items() if _is_weekday(day) and not open_)
         self._open_weekends = _ordinals(day for day, open_ in working.items() if not _is_weekday(day) and open_)
         self._exceptions = frozenset(self._closed_weekdays) | frozenset(self._open_weekends)
+
+    @property
+    def digest(self) -> str:
+        """Names what the calendar knows: another one when it counts any day otherwise, or knows another year."""
+        known = (self._closed_weekdays, self._open_weekends, sorted(self._years), sorted(self._overrides.items()))
+        return hashlib.sha256(repr(known).encode()).hexdigest()
 
     def is_working(self, day: date) -> bool:
         """Whether `day` is worked; where its year is not published, whether it is a Monday to Friday."""

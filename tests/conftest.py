@@ -42,8 +42,15 @@ class MakeClient(Protocol):
     def __call__(self, service: str, token: str | None = None) -> httpx.AsyncClient: ...
 
 
-IMPATIENT = {"SIFANG_CLAIMS_RECHECK_EVERY_S": "0.5", "SIFANG_CLAIMS_REPLAY_EVERY_S": "0.5"}
-"""Jobs that look for work do so more often than shipped: tests wait for what they do."""
+IMPATIENT = {
+    "SIFANG_CLAIMS_RECHECK_EVERY_S": "0.5",
+    "SIFANG_CLAIMS_REPLAY_EVERY_S": "0.5",
+    "SIFANG_SETTLEMENT_BANK_EVERY_S": "86400",
+}
+"""Jobs that look for work do so more often than shipped: tests wait for what they do.
+
+Only the bank's do not: tests send and receive at a moment of their own, with a bank of their own.
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)

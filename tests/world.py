@@ -18,7 +18,8 @@ from tests.flow import Flow, days_ago, done, eventually
 from tests.services.claims.packs import next_version
 from tests.services.claims.seeds import HUAIYANG, ZHOUKOU, admission, fresh, key, one_call, reversal
 from tests.services.enrollment.people import PAPERS
-from tests.services.settlement.world import Books, Hospital, lines_of, totals_of
+from tests.services.settlement.banking import account_no, payout_body
+from tests.services.settlement.world import XIANGCHENG, Books, Hospital, lines_of, totals_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ async def world(services: Cluster, token: MakeToken, books: Books) -> AsyncItera
         ids |= await _ruled(flow, ids)
         ids |= await _reconciled(flow, books)
         ids |= await _differing(flow, books)
+        ids |= await _cleared(flow, books)
+        ids |= await _objected(flow, books)
+        ids |= await _paid_out(flow)
         ids |= await _subscribed(flow)
         yield World(flow, ids)
 
@@ -170,6 +174,81 @@ async def _differing(flow: Flow, books: Books) -> dict[str, str]:
         "unequal_id": submitted["statement_id"],
         "sha256": sha256,
         "item_no": str(items[0]["item_no"]),
+    }
+
+
+async def _cleared(flow: Flow, books: Books) -> dict[str, str]:
+    """A local month in a cycle of its county, and a prepayment of another county."""
+    hospital = Hospital()
+    bill = hospital.bill(HUAIYANG)
+    await books.hear(hospital.changed(), bill)
+    facility = flow.acting("settlement", "facility", hospital.code)
+    done(
+        await facility.post(
+            "/v1/statements", json={"period": hospital.month, "totals": totals_of([bill])}, headers=key()
+        )
+    )
+    (case,) = done(await facility.get("/v1/cases", params={"period": hospital.month}))["items"]
+    for role, party in (("facility", hospital.code), ("finance", HUAIYANG)):
+        path, seen = f"/v1/cases/{case['case_id']}/confirmations", {"numbers_hash": case["numbers_hash"]}
+        done(await flow.acting("settlement", role, party).post(path, json=seen))
+    cycle = done(await flow.acting("settlement", "finance", HUAIYANG).post("/v1/clearing-cycles", headers=key()))
+    (position,) = done(await facility.get(f"/v1/clearing-cycles/{cycle['cycle_id']}/positions"))["items"]
+    level = {"lender": XIANGCHENG, "year": int(days_ago(0)[:4])}
+    done(await flow.acting("settlement", "finance", ZHOUKOU).post("/v1/prepayment-levels", json=level, headers=key()))
+    return {
+        "cycle_id": cycle["cycle_id"],
+        "position_id": position["position_id"],
+        "lender": XIANGCHENG,
+        "holder": ZHOUKOU,
+        "cleared": hospital.code,
+    }
+
+
+async def _objected(flow: Flow, books: Books) -> dict[str, str]:
+    """Terms that a county proposes to itself, and an objection of another one to a bill."""
+    hospital = Hospital()
+    bill = hospital.bill()
+    await books.hear(hospital.changed(), bill)
+    facility = flow.acting("settlement", "facility", hospital.code)
+    statement = {"period": hospital.month, "totals": totals_of([bill])}
+    done(await facility.post("/v1/statements", json=statement, headers=key()))
+    (case,) = done(await facility.get("/v1/cases", params={"period": hospital.month}))["items"]
+    objection = {"numbers_hash": case["numbers_hash"], "settlement_ids": [bill.settlement_id], "reason": "r"}
+    home = flow.acting("settlement", "finance", XIANGCHENG)
+    raised = done(await home.post(f"/v1/cases/{case['case_id']}/objections", json=objection))
+    terms = {"region": HUAIYANG, "valid_from": "2190-01-01", "reason": "r", "chosen": {"tolerance_fen": 1}}
+    proposed = done(await flow.acting("settlement", "officer", HUAIYANG).post("/v1/terms", json=terms))
+    return {
+        "objecting": hospital.code,
+        "objected_id": case["case_id"],
+        "objection_no": str(raised["objection_no"]),
+        "terms_no": str(proposed["terms_no"]),
+        "kind": "reconciliation",
+        "region": HUAIYANG,
+    }
+
+
+async def _paid_out(flow: Flow) -> dict[str, str]:
+    """A payout of a county and its order, and the county's bank account."""
+    clerk, head = (flow.acting("settlement", "officer", XIANGCHENG, subject) for subject in ("clerk", "head"))
+    payout = done(await clerk.post("/v1/payouts", json=payout_body(), headers=key()))
+    done(await head.post(f"/v1/payouts/{payout['payout_id']}/approval", headers=key()))
+    wanted = {"purpose": "payout", "references": [payout["payout_id"]]}
+    finance = flow.acting("settlement", "finance", XIANGCHENG)
+    ordered = done(await finance.post("/v1/orders", json=wanted, headers=key()))
+    account = {
+        "holder": "r",
+        "account_no": account_no(),
+        "bank_code": "102508000017",
+        "opening_on": "2026-01-01",
+        "opening_fen": 0,
+    }
+    done(await finance.post(f"/v1/bank-accounts/{XIANGCHENG}/versions", json=account))
+    return {
+        "payout_id": payout["payout_id"],
+        "order_id": ordered["items"][0]["order_id"],
+        "account_party": XIANGCHENG,
     }
 
 

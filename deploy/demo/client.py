@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -97,6 +98,13 @@ class Caller:
             if page.get("next_cursor") is None:
                 return items
             query["cursor"] = page["next_cursor"]
+
+    async def download(self, service: str, path: str, to: Path) -> Path:
+        """Keep the file at an address. Raises UnexpectedAnswer."""
+        headers = {"Authorization": f"Bearer {self._token}", "traceparent": unrecorded()}
+        content = await self._services.content(service, path, headers)
+        await asyncio.to_thread(to.write_bytes, content)
+        return to
 
     async def ask(
         self,
@@ -202,6 +210,13 @@ class Services:
                     return _reply(answer, (time.perf_counter() - started) * 1000)
             await asyncio.sleep(0.2 * attempt)
         raise AssertionError("the last attempt returns or raises")
+
+    async def content(self, service: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """The bytes at an address. Raises UnexpectedAnswer."""
+        answer = await self._pool(self._settings.url(service)).get(path, headers=headers)
+        if answer.status_code != 200:
+            raise UnexpectedAnswer(f"GET {service} {path}: {answer.status_code}")
+        return answer.content
 
     async def metrics(self, service: str) -> str:
         """A service's metrics, in Prometheus text."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
-from deploy.demo.chapters import month, one_bill, payments, policies, proof, setting, statements
+from deploy.demo.chapters import files, month, one_bill, payments, policies, proof, setting, statements
+from deploy.demo.chapters.clearing import Clearing
 from deploy.demo.checks import Checks
 from deploy.demo.client import Services, UnexpectedAnswer
 from deploy.demo.clock import PlayClock
@@ -68,13 +69,15 @@ async def play(seed: int, people: int, bills: int, environment: Mapping[str, str
 
 async def _chapters(scene: Scene) -> None:
     """All chapters in order. Raises UnexpectedAnswer, alone or in a group."""
-    await setting.play(scene)
+    clearing = Clearing(scene, scene.city_of(scene.world.story.facility.region))
+    await setting.play(scene, clearing)
     followed = await one_bill.play(scene)
     await policies.play(scene)
     await month.play(scene, days_of(scene.world.period))
     await statements.play(scene)
-    await payments.play(scene, followed)
+    await payments.play(scene, followed, clearing)
     await proof.play(scene)
+    await files.play(scene, clearing)
 
 
 def _sms_file(environment: Mapping[str, str]) -> Path | None:

@@ -29,7 +29,11 @@ from shared.settings import SERVICES
 
 WATCH_S = 0.3
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-_HURRIED = {"SIFANG_SETTLEMENT_REMINDERS_EVERY_S": "1", "OTEL_BSP_SCHEDULE_DELAY": "1000"}
+_HURRIED = {
+    "SIFANG_SETTLEMENT_REMINDERS_EVERY_S": "1",
+    "SIFANG_SETTLEMENT_BANK_EVERY_S": "0.3",
+    "OTEL_BSP_SCHEDULE_DELAY": "1000",
+}
 """A demo plays a month in a minute: what comes round by itself must come round sooner."""
 
 

@@ -1,8 +1,11 @@
 """Settlement (结算): the books of every party, the monthly statement, its match, the confirmations, the money.
 
 Owns schema `settlement`: bills and ledgers with their chain, statements and differences, cases with their
-confirmations, payments, dues.
+confirmations, payments, dues, cycles with their positions, prepayments,
+payment orders with the bank's answers, bank accounts, payouts to persons.
 Hears DischargeSettled and SettlementReversed (claims), FacilityChanged (designation).
-Announces StatementSubmitted, DifferenceFound, PartyConfirmed, Reconciled, Remitted, Disbursed, CaseClosed,
-ReconciliationDue, RemittanceDue, DisbursementDue.
+Announces StatementSubmitted, DifferenceFound, AgencyBooksDiffer, PartyConfirmed, Reconciled, Remitted, Disbursed,
+CaseClosed, ReconciliationDue, RemittanceDue, DisbursementDue, ItemsDue, DueEscalated, DueSuspended, DueResumed,
+ObjectionRaised, ObjectionDecided, ConsentDeemed, CycleCut, PositionSettled,
+CasePostponed, PrepaymentLow, PayoutPaid, PayoutRefused, OrderFailed.
 """

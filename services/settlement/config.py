@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.settlement.rules.terms import NegativeRule, Netting, PaymentWay, UnpaidRule
 
 
 class SettlementSettings(BaseSettings):
@@ -35,6 +39,8 @@ class SettlementSettings(BaseSettings):
     """Time between two checks of the whole ledger, in seconds."""
     invariants_batch_max: int = Field(default=5000, gt=0)
     """Transactions checked in one look."""
+    partitions_every_s: float = 3600.0
+    """Pause between two looks whether next year's partitions are there, in seconds."""
     spreadsheet_entries_max: int = 100_000
     """Entries of a month up to which it is exported as a spreadsheet; there is no such limit for other forms."""
     differences_announced_max: int = 500
@@ -55,5 +61,47 @@ class SettlementSettings(BaseSettings):
     """Upper bound of what a ZIP may hold, unpacked."""
     file_refusals_max: int = 1_000
     """Things wrong with a statement's file that are named; then it is read no further."""
+    escalation_distances: tuple[int, ...] = (5, 10)
+    """Working days after the due day at which the agency above is told, one level each, a JSON list (催办)."""
+    deemed_consent: bool = False
+    """Whether silence is agreement once the time to confirm is over (逾期视为确认)."""
+    netting: Netting = Netting.GROSS
+    """How the hops of a cycle become payments: gross, bilateral, multilateral (轧差方式)."""
+    unpaid_rule: UnpaidRule = UnpaidRule.POSTPONE
+    """What becomes of a cycle when a party does not remit: prepayment, postpone, part_pay (未上解处理)."""
+    negative_rule: NegativeRule = NegativeRule.CARRY
+    """What becomes of a position in which a facility owes: carry, collect (负数处理)."""
+    payment_way: PaymentWay = PaymentWay.RECORDED
+    """How an approved payment is made: recorded, bank (付款方式)."""
+    cycle_day: int = Field(default=25, ge=1, le=28)
+    """Day of the month on which a cycle is cut (清算日)."""
+    prepayment_yellow_percent: int = Field(default=70, ge=1, le=100)
+    """Use of the prepayment from which it is low (黄色预警)."""
+    prepayment_red_percent: int = Field(default=90, ge=1, le=100)
+    """Use of the prepayment from which it is nearly used up (红色预警)."""
+    second_review_above_fen: int = Field(default=100_000_000, ge=0)
+    """Payment orders above this amount need a second reviewer (复审)."""
+    bank_dir: Path = Path(".local/data/bank")
+    """Folder of the bank's files: payment files in `outbox`, its answers in `inbox` (银企直联)."""
+    bank_every_s: float = 5.0
+    """Pause between two looks for orders to send and answers to read, in seconds."""
+    bank_batch_orders_max: int = Field(default=500, gt=0, le=5000)
+    """Orders in one payment file."""
+    bank_file_max_bytes: int = Field(default=20_000_000, gt=0)
+    """Upper bound of a file from the bank."""
+    bank_answer_working_days: int = Field(default=2, ge=0)
+    """Working days the bank has to answer an order before somebody is told."""
+    bank_item_working_days: int = Field(default=3, ge=0)
+    """Working days somebody has to look into what the bank's answers left open."""
+    payout_cut_day: int = Field(default=20, ge=1, le=31)
+    """Day of the month up to which a payout that is reported is paid in the next month; later ones a month later."""
+    payout_pay_day: int = Field(default=25, ge=1, le=28)
+    """Day of the month from which payouts of a batch are paid (批量支付)."""
     traced_bills_max: int = 100
     """Bills of one call in whose own traces their payment shows."""
+    prepayment_average_months: int = Field(default=2, gt=0)
+    """Average months of the year before that make the level of a prepayment (预付金额度)."""
+    prepayment_working_days: int = Field(default=5, ge=0)
+    """Working days to pay what is to be added to a prepayment or given back."""
+    cycles_every_s: float = 60.0
+    """Pause between two looks for cycles whose day has come, in seconds."""

@@ -54,6 +54,21 @@ MONTH_NOT_OVER = declare(
     zh="{period} 尚未结束，汇总表须在月末之后提交。",
     en="The month {period} is not over: its statement comes after its last day.",
 )
+DAY_ELSEWHERE = declare(
+    "settlement.day-elsewhere", status=422, zh="该日不在 {period} 之内。", en="The day does not lie in {period}."
+)
+DAY_NOT_OVER = declare(
+    "settlement.day-not-over",
+    status=422,
+    zh="{day} 尚未结束，日对账须在当日之后提交。",
+    en="The day {day} is not over: it is stated after it.",
+)
+MONTH_STATED = declare(
+    "settlement.month-stated",
+    status=409,
+    zh="{period} 的月汇总表已提交，不再进行日对账。",
+    en="The statement of the month {period} is in: single days are not stated any more.",
+)
 MONTH_CONFIRMED = declare(
     "settlement.month-confirmed",
     status=409,
@@ -323,8 +338,8 @@ ITEM_CHANGED = declare(
 ACTION_NOT_YOURS = declare(
     "settlement.action-not-yours",
     status=403,
-    zh="只有定点机构可以提出异议。",
-    en="Only the facility disputes.",
+    zh="只有申报方可以提出异议。",
+    en="Only the party that stated disputes.",
 )
 NOTHING_TO_APPROVE = declare(
     "settlement.nothing-to-approve",
@@ -381,3 +396,302 @@ PAYMENT_EXISTS = declare(
     en="This payment is proposed already.",
 )
 PAYMENT_DONE = declare("settlement.payment-done", status=409, zh="该笔款项已支付。", en="This is paid already.")
+
+# Terms of regions
+
+TERMS_UNKNOWN = declare("settlement.terms-unknown", status=404, zh="没有该区域约定。", en="There are no such terms.")
+TERMS_BACKDATED = declare(
+    "settlement.terms-backdated",
+    status=422,
+    zh="区域约定不得追溯生效。",
+    en="Terms never begin before the day on which they are decided.",
+)
+TERMS_EMPTY = declare(
+    "settlement.terms-empty", status=422, zh="没有约定任何事项。", en="The terms choose nothing at all."
+)
+TERMS_WARNINGS = declare(
+    "settlement.terms-warnings",
+    status=422,
+    zh="黄色与红色预警比例须同时约定，且黄色低于红色。",
+    en="The yellow and the red warning are chosen together, yellow below red.",
+)
+TERMS_DECIDED = declare(
+    "settlement.terms-decided",
+    status=409,
+    zh="该区域约定已处理（{state}）。",
+    en="These terms are decided already: {state}.",
+)
+
+# Clocks
+
+DUE_UNKNOWN = declare("settlement.due-unknown", status=404, zh="没有该未办期限。", en="No such due is open.")
+DUE_SUSPENDED = declare(
+    "settlement.due-suspended", status=409, zh="该期限已中止计算。", en="This clock stands still already."
+)
+DUE_NOT_SUSPENDED = declare(
+    "settlement.due-not-suspended", status=409, zh="该期限未中止。", en="This clock is running: nothing to resume."
+)
+DUE_OVER = declare(
+    "settlement.due-over",
+    status=409,
+    zh="期限已过，不能再中止。",
+    en="The time is over: the clock cannot be suspended.",
+)
+
+# Payment orders and the bank
+
+ORDER_UNKNOWN = declare("settlement.order-unknown", status=404, zh="没有该支付指令。", en="There is no such order.")
+ORDER_STATE = declare(
+    "settlement.order-state",
+    status=409,
+    zh="支付指令当前状态为 {state}，不能进行此操作。",
+    en="The order is {state}: this cannot be done with it now.",
+)
+ORDER_EXISTS = declare(
+    "settlement.order-exists", status=409, zh="该款项已有支付指令。", en="There is an order for this already."
+)
+ORDER_REPEATED = declare(
+    "settlement.order-repeated", status=409, zh="该支付指令已重新提出。", en="This order was repeated already."
+)
+NOTHING_OUTSTANDING = declare(
+    "settlement.nothing-outstanding", status=409, zh="该款项已付清。", en="Nothing of it is still to be paid."
+)
+NOT_PAYER_OF_ORDER = declare(
+    "settlement.not-payer-of-order",
+    status=403,
+    zh="{party} 不是付款方。",
+    en="{party} is not the one who pays.",
+)
+REVIEW_MISSING = declare(
+    "settlement.review-missing",
+    status=409,
+    zh="该金额须先复审，再审批。",
+    en="An order of this amount is reviewed before it is approved.",
+)
+REVIEW_NOT_NEEDED = declare(
+    "settlement.review-not-needed",
+    status=409,
+    zh="该金额无须复审，可直接审批。",
+    en="An order of this amount needs no review: it can be approved.",
+)
+ACCOUNT_MISSING = declare(
+    "settlement.account-missing",
+    status=409,
+    zh="{party} 没有登记已批准的银行账户。",
+    en="No approved bank account of {party} is on file.",
+)
+ACCOUNT_UNKNOWN = declare(
+    "settlement.account-unknown", status=404, zh="没有登记该银行账户。", en="There is no such bank account on file."
+)
+ACCOUNT_INVALID = declare(
+    "settlement.account-invalid", status=422, zh="银行账号不正确。", en="This is no number of an account or card."
+)
+BANK_CODE_INVALID = declare(
+    "settlement.bank-code-invalid", status=422, zh="银行行号须为 12 位数字。", en="A bank's number has twelve digits."
+)
+ACCOUNT_TAKEN = declare(
+    "settlement.account-taken",
+    status=409,
+    zh="该银行账户已登记在另一方名下。",
+    en="This account is on file for another party.",
+)
+ACCOUNT_WAITS = declare(
+    "settlement.account-waits",
+    status=409,
+    zh="已有一个账户变更待批准。",
+    en="Another change of the account waits for its approval.",
+)
+BANK_ITEM_UNKNOWN = declare(
+    "settlement.bank-item-unknown", status=404, zh="没有该银行待办。", en="There is no such item of the bank."
+)
+BANK_ITEM_CLOSED = declare(
+    "settlement.bank-item-closed", status=409, zh="该银行待办已办结。", en="The item is closed already."
+)
+
+# Payouts to persons
+
+PAYOUT_UNKNOWN = declare("settlement.payout-unknown", status=404, zh="没有该待遇支付。", en="There is no such payout.")
+PAYOUT_EXISTS = declare(
+    "settlement.payout-exists",
+    status=409,
+    zh="该来源单据已有待遇支付。",
+    en="There is a payout for this document already.",
+)
+PAYOUT_STATE = declare(
+    "settlement.payout-state",
+    status=409,
+    zh="待遇支付当前状态为 {state}，不能进行此操作。",
+    en="The payout is {state}: this cannot be done with it now.",
+)
+PAYOUT_NOT_RELEASED = declare(
+    "settlement.payout-not-released",
+    status=409,
+    zh="按批量支付日历，{day} 起方可付款。",
+    en="By the calendar of the batches it is paid from {day} on.",
+)
+PAPER_MISSING = declare(
+    "settlement.paper-missing", status=422, zh="缺少材料：{paper}。", en="A paper is missing: {paper}."
+)
+AGENT_WRONG = declare(
+    "settlement.agent-wrong",
+    status=422,
+    zh="代领时必须填写代领人姓名，其他情形不得填写。",
+    en="The agent is named when there is one, and only then.",
+)
+CARD_UNKNOWN = declare(
+    "settlement.card-unknown", status=409, zh="没有待批准的银行卡变更。", en="No new card waits for its approval."
+)
+
+# Objections
+
+OBJECTION_UNKNOWN = declare(
+    "settlement.objection-unknown", status=404, zh="没有该异议。", en="There is no such objection."
+)
+CASE_NOT_OBJECTABLE = declare(
+    "settlement.case-not-objectable",
+    status=409,
+    zh="清算单当前状态为 {state}，不能提出异议。",
+    en="The case is {state}: nobody objects to it now.",
+)
+CONFIRMED_ALREADY = declare(
+    "settlement.confirmed-already",
+    status=409,
+    zh="本方已确认该清算单，不能再提出异议。",
+    en="Your party has confirmed these numbers: it cannot object to them.",
+)
+BILL_NOT_IN_CASE = declare(
+    "settlement.bill-not-in-case",
+    status=422,
+    zh="该结算单不在此清算单中。",
+    en="This bill is not in the numbers of the case.",
+)
+BILL_CONTESTED = declare(
+    "settlement.bill-contested",
+    status=409,
+    zh="该结算单已有未决异议。",
+    en="An objection to this bill is open already.",
+)
+OBJECTION_REPEATED = declare(
+    "settlement.objection-repeated",
+    status=409,
+    zh="对该结算单的异议已被驳回，不能再次提出。",
+    en="Your objection to this bill was rejected: it is not raised again.",
+)
+OBJECTION_OPEN = declare(
+    "settlement.objection-open",
+    status=409,
+    zh="本方的异议尚未处理，处理后再确认。",
+    en="Your own objection is open: confirm once it is decided, or withdraw it.",
+)
+OBJECTION_NOT_YOURS = declare(
+    "settlement.objection-not-yours",
+    status=403,
+    zh="须由 {party} 处理该异议。",
+    en="It is for {party} to end this objection.",
+)
+OBJECTION_DECIDED = declare(
+    "settlement.objection-decided",
+    status=409,
+    zh="该异议已处理（{state}）。",
+    en="This objection has ended already: {state}.",
+)
+
+# Cycles and prepayments
+
+CYCLE_UNKNOWN = declare("settlement.cycle-unknown", status=404, zh="没有该清算批次。", en="There is no such cycle.")
+POSITION_UNKNOWN = declare(
+    "settlement.position-unknown", status=404, zh="没有该净额头寸。", en="There is no such position."
+)
+PREPAYMENT_UNKNOWN = declare(
+    "settlement.prepayment-unknown", status=404, zh="没有该预付金。", en="There is no such prepayment."
+)
+NOT_A_CLEARING_AGENCY = declare(
+    "settlement.not-a-clearing-agency",
+    status=403,
+    zh="只有经办机构可以办理清算批次。",
+    en="Only an agency cuts cycles.",
+)
+NOTHING_TO_CLEAR = declare(
+    "settlement.nothing-to-clear",
+    status=409,
+    zh="没有已由各方确认且尚未付款的清算单。",
+    en="No case is confirmed by all its parties and still unpaid.",
+)
+HOP_IN_POSITION = declare(
+    "settlement.hop-in-position",
+    status=409,
+    zh="该笔款项已进入清算批次，随净额头寸支付。",
+    en="A cycle took this hop: it is paid with its position.",
+)
+HOP_TO_BE_NETTED = declare(
+    "settlement.hop-to-be-netted",
+    status=409,
+    zh="该清算单由市级经办机构按批次轧差清算，不单独付款。",
+    en="The clearing agency nets this case in its next cycle: its hops are not paid by themselves.",
+)
+POSITION_NOT_YOURS = declare(
+    "settlement.position-not-yours",
+    status=403,
+    zh="{party} 不是该头寸的付款方。",
+    en="{party} is not the payer of this position.",
+)
+POSITION_WAITS = declare(
+    "settlement.position-waits",
+    status=409,
+    zh="{payer} 的款项尚未到账。",
+    en="The money of {payer} has not arrived yet.",
+)
+POSITION_NOT_OPEN = declare(
+    "settlement.position-not-open",
+    status=409,
+    zh="该头寸当前状态为 {state}。",
+    en="The position is {state}.",
+)
+POSITION_NOT_OVERDUE = declare(
+    "settlement.position-not-overdue",
+    status=409,
+    zh="该头寸尚未逾期。",
+    en="The position is not overdue.",
+)
+POSITION_OF_FACILITY = declare(
+    "settlement.position-of-facility",
+    status=409,
+    zh="定点医药机构应付的头寸只能收回，不适用未上解处理。",
+    en="What a facility owes is collected from it: no rule for agencies applies.",
+)
+CASES_RELIED_ON = declare(
+    "settlement.cases-relied-on",
+    status=409,
+    zh="该头寸的清算单已被其他款项抵用，不能退出本批次。",
+    en="Others were paid relying on the cases of this position: none of them can leave the cycle.",
+)
+AVAILABLE_MISSING = declare(
+    "settlement.available-missing",
+    status=422,
+    zh="该区域约定部分拨付，须说明可付金额。",
+    en="By the terms of the region it pays in part: say how much.",
+)
+PREPAYMENT_SELF = declare(
+    "settlement.prepayment-self",
+    status=422,
+    zh="预付金须在两个经办机构之间。",
+    en="A prepayment is between two agencies.",
+)
+PREPAYMENT_YEAR = declare(
+    "settlement.prepayment-year",
+    status=422,
+    zh="{year} 年尚不能核定，或早于现行核定年度。",
+    en="The level of {year} cannot be set now.",
+)
+PREPAYMENT_PENDING = declare(
+    "settlement.prepayment-pending",
+    status=409,
+    zh="该预付金已有未完成的变动。",
+    en="A movement of this prepayment is not finished yet.",
+)
+MOVEMENT_UNKNOWN = declare(
+    "settlement.movement-unknown", status=404, zh="没有该预付金变动。", en="There is no such movement."
+)
+TASK_UNKNOWN = declare(
+    "settlement.task-unknown", status=404, zh="本方没有该待办。", en="Nothing of that name is due for your party."
+)

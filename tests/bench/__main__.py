@@ -1,4 +1,4 @@
-"""`python -m tests.bench [settle | policy | reconcile]`: measures on a cluster of its own; the last line is JSON."""
+"""`python -m tests.bench [settle | policy | reconcile | lookups]`: measures on a cluster of its own, ends with JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import uvloop
@@ -20,7 +21,7 @@ from deploy.local.screen import Screen
 from deploy.local.surroundings import Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import SERVICES, Settings
-from tests.bench import flow, imports, policy, reconcile, settle
+from tests.bench import flow, imports, lookups, policy, reconcile, settle
 from tests.bench.settle import Figures
 from tests.bench.world import FACILITY, World, make_world
 
@@ -47,7 +48,21 @@ MEANING = {
     "bare_s": ("COPY of the same file and one bare full join, s", ""),
     "match_ratio": ("match / (COPY + join)", "≤ 2"),
     "load_s": ("the file over HTTP until it is accepted, s", ""),
+    "freeze_s": ("its numbers frozen and hashed, the books stand by decision, s", ""),
+    "confirm_s": ("all parties confirm, s", ""),
+    "net_s": ("cycles cut, netted and booked, s", ""),
+    "orders_s": ("every position ordered, reviewed, approved and booked, s", ""),
+    "close_s": ("the four together over HTTP, s", "< 60"),
     "settlement_mb": ("peak memory of the service meanwhile, MB", ""),
+    "lookup_bills": ("bills in the books of five years", ""),
+    "bill_p50_ms_first": ("a bill by id after the first year, p50, ms", ""),
+    "bill_p99_ms_first": ("the same, p99, ms", ""),
+    "case_p50_ms_first": ("fifty bills of a case after the first year, p50, ms", ""),
+    "case_p99_ms_first": ("the same, p99, ms", ""),
+    "bill_p50_ms_last": ("a bill by id after the fifth year, p50, ms", ""),
+    "bill_p99_ms_last": ("the same, p99, ms", ""),
+    "case_p50_ms_last": ("fifty bills of a case after the fifth year, p50, ms", ""),
+    "case_p99_ms_last": ("the same, p99, ms", ""),
     "start_s": ("start from an empty folder to all healthy, s", ""),
     "warm_start_s": ("second start, with its data, to all healthy, s", "≤ 20"),
     "resident_mb": ("resident memory of the whole cluster, MB", "≤ 1500"),
@@ -58,7 +73,7 @@ def main(arguments: list[str]) -> None:
     """Measure everything, or with `settle`, `policy` or `reconcile` those figures alone, each within a minute."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
     parser.add_argument("what", nargs="?", choices=list(_MEASURED), default="all")
-    parser.add_argument("--bills", type=int, default=1_000_000, help="how many bills are matched")
+    parser.add_argument("--bills", type=int, default=1_000_000, help="how many bills are matched, or looked up")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="sifang-bench-") as folder:
         figures = _MEASURED[chosen.what](Path(folder), chosen.bills)
@@ -66,8 +81,8 @@ def main(arguments: list[str]) -> None:
     print(json.dumps(figures))
 
 
-def _cluster(folder: Path) -> Cluster:
-    environment = own_only(os.environ)
+def _cluster(folder: Path, extra: Mapping[str, str] | None = None) -> Cluster:
+    environment = own_only(os.environ) | dict(extra or {})
     return Cluster(
         Folders.below(folder, os.environ), free_ports, environment=environment, screen=Screen(Console(quiet=True))
     )
@@ -86,17 +101,24 @@ def _settle_only(folder: Path, _: int) -> Figures:
 
 
 def _reconcile_only(folder: Path, bills: int) -> Figures:
-    with _cluster(folder) as cluster:
+    with _cluster(folder, {"SIFANG_SETTLEMENT_NETTING": "multilateral"}) as cluster:
         console.print("starting the cluster")
         cluster.start()
         cluster.start_services(["settlement"])
         return uvloop.run(_reconcile(cluster, bills))
 
 
+def _lookups_only(folder: Path, bills: int) -> Figures:
+    with _cluster(folder) as cluster:
+        console.print("starting the cluster")
+        cluster.start()
+        return uvloop.run(lookups.measure(cluster.environment["SIFANG_DATABASE_URL"], console.print, bills))
+
+
 async def _reconcile(cluster: Cluster, bills: int) -> Figures:
-    token = TokenMaker(_settings(cluster)).make(role="facility", party=reconcile.FACILITY)
+    tokens = TokenMaker(_settings(cluster))
     owner_url, url = cluster.environment["SIFANG_DATABASE_URL"], cluster.url("settlement")
-    return await reconcile.measure(owner_url, url, token, console.print, bills, cluster.resident_bytes)
+    return await reconcile.measure(owner_url, url, tokens, console.print, bills, cluster.resident_bytes)
 
 
 def _everything(folder: Path, bills: int) -> Figures:
@@ -137,7 +159,13 @@ def _policy_only(_: Path, __: int) -> Figures:
     return policy.measure(console.print)
 
 
-_MEASURED = {"all": _everything, "settle": _settle_only, "policy": _policy_only, "reconcile": _reconcile_only}
+_MEASURED = {
+    "all": _everything,
+    "settle": _settle_only,
+    "policy": _policy_only,
+    "reconcile": _reconcile_only,
+    "lookups": _lookups_only,
+}
 
 
 def _settings(cluster: Cluster) -> Settings:

@@ -1,7 +1,8 @@
-"""Matching a hospital's month of a million bills: the file sent and matched over HTTP, against COPY and a bare join.
+"""A hospital's month of a million bills: its file matched over HTTP, against COPY and a bare join, and then closed.
 
-Bills are generated in the books as the consumer writes them, without their ledger, which a match does not look at. The
-statement misses one of a thousand bills, states one of a thousand with another amount, and one that is not booked.
+Bills are generated in the books as the consumer writes them, without their ledger, which neither a match nor a closing
+looks at. The statement misses one of a thousand bills, states one of a thousand with another amount, and one that is
+not booked.
 """
 
 from __future__ import annotations
@@ -12,36 +13,41 @@ import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import httpx
 
 from shared.events import new_id
+from shared.keys import TokenMaker
+from shared.regions import RegionTree
+from tests.bench.closing import Case, Closing
 from tests.bench.settle import Figures, Say
 
 FACILITY, CARE, HOME, MONTH = "H41160399999", "411603", "411681", "2025-03"
 CASES = 40
-"""Home regions a hospital's patients come from."""
+"""Home regions a hospital's patients come from: its own county and city first, other provinces last."""
 
 PIECE_BYTES = 1_000_000
 
 _BOOKS = f"""
     INSERT INTO facility VALUES ('{FACILITY}', '淮阳区人民医院', 'hospital', '3', '{CARE}', 1) ON CONFLICT DO NOTHING;
     INSERT INTO facility_month VALUES ('{FACILITY}', '{MONTH}', false) ON CONFLICT DO NOTHING;
+"""
+_CASES = f"""
     INSERT INTO settlement_case (case_id, facility_code, period, care_region, home_region, clearing_region, chain,
         state, opened_at)
-    SELECT 'bench-case-' || lpad(n::text, 15, '0'), '{FACILITY}', '{MONTH}', '{CARE}', (411000 + n)::text, '411600',
-        ARRAY['{CARE}', '411600', (411000 + n)::text], 'open', now() FROM generate_series(1, {CASES}) AS n;
+    SELECT c, '{FACILITY}', '{MONTH}', '{CARE}', home, clearing, string_to_array(chain, ' '), 'open', now()
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(c, home, clearing, chain)
 """
 # Numbers and amounts as they come in a month; ids rise with time, as real ones do.
 _BILLS = f"""
     INSERT INTO bill (settlement_id, case_id, visit_id, person_id, facility_code, facility_settlement_no, care_region,
         home_region, insutype, med_type, clr_type, refund, reverses_settlement_id, settled_at, settled_period, period,
         total_fen, fund_fen, account_fen, cash_fen, hospital_fen, payable_fen, traceparent, booked_at)
-    SELECT '01KBENCH' || lpad(n::text, 18, '0'), 'bench-case-' || lpad((n % {CASES} + 1)::text, 15, '0'),
+    SELECT '01KBENCH' || lpad(n::text, 18, '0'), '01KCASE' || lpad((n % {CASES} + 1)::text, 19, '0'),
         '01KVISIT' || lpad(n::text, 18, '0'), '01KPERSON' || lpad((n % 50000)::text, 17, '0'), '{FACILITY}',
-        '{FACILITY}-20250301-' || lpad(n::text, 7, '0'), '{CARE}', (411000 + n % {CASES} + 1)::text, '390', '11', '11',
+        '{FACILITY}-20250301-' || lpad(n::text, 7, '0'), '{CARE}', ($3::text[])[n % {CASES} + 1], '390', '11', '11',
         false, NULL, '2025-03-15T04:00:00Z', '{MONTH}', '{MONTH}', 10000 + n % 90000, 6000 + n % 50000, 1000,
         3000 + n % 90000 - n % 50000, 0, 7000 + n % 50000, NULL, now()
     FROM generate_series($1::int, $2::int) AS n
@@ -63,8 +69,13 @@ Resident = Callable[[], dict[str, int]]
 """Gives the memory of every part, in bytes."""
 
 
-async def measure(owner_url: str, base_url: str, token: str, say: Say, bills: int, resident: Resident) -> Figures:
-    """The match's seconds, and those of COPY and a bare join in the same run. Raises RuntimeError when it is wrong."""
+async def measure(
+    owner_url: str, base_url: str, tokens: TokenMaker, say: Say, bills: int, resident: Resident
+) -> Figures:
+    """The seconds of match and closing, and those of COPY and a bare join in the same run.
+
+    Raises RuntimeError when anything of it is wrong.
+    """
     connection = await asyncpg.connect(owner_url, server_settings={"search_path": "settlement"})
     try:
         say(f"generating {bills:,} bills")
@@ -78,8 +89,12 @@ async def measure(owner_url: str, base_url: str, token: str, say: Say, bills: in
             httpx.AsyncClient(base_url=base_url, timeout=600, trust_env=False) as client,
             _peak(resident) as peak,
         ):
-            client.headers["Authorization"] = f"Bearer {token}"
-            load_s, match_s = await _through_http(client, connection, content, bills)
+            client.headers["Authorization"] = f"Bearer {tokens.make(role='facility', party=FACILITY)}"
+            statement_id = await _submitted(client, connection, bills)
+            load_s, match_s = await _through_http(client, statement_id, content, bills)
+            say("closing the month")
+            closing = Closing(client, tokens, FACILITY, MONTH, CARE, statement_id)
+            closed = await closing.close([Case(c.case_id, c.clearing, (FACILITY, *c.chain)) for c in _cases()])
     finally:
         await connection.close()
     return {
@@ -88,14 +103,37 @@ async def measure(owner_url: str, base_url: str, token: str, say: Say, bills: in
         "bare_s": round(bare_s, 2),
         "match_ratio": round(match_s / bare_s, 3),
         "load_s": round(load_s, 2),
+        **closed,
         "settlement_mb": round(max(peak) / 1e6, 1),
     }
 
 
+class _Case(NamedTuple):
+    case_id: str
+    home: str
+    clearing: str
+    chain: tuple[str, ...]
+
+
+def _cases() -> list[_Case]:
+    """The cases of the month, near homes first."""
+    regions = RegionTree.load()
+    below_provinces = [r.code for r in regions if r.code[2:] != "0000"]
+    near = sorted(below_provinces, key=lambda code: (code != CARE, code[:4] != CARE[:4], code[:2] != CARE[:2], code))
+    return [
+        _Case(f"01KCASE{n:019d}", home, regions.clearing(CARE, home), tuple(regions.chain(CARE, home)))
+        for n, home in enumerate(near[:CASES], 1)
+    ]
+
+
 async def _generate(connection: asyncpg.Connection[Any], bills: int) -> None:
     await connection.execute(_BOOKS)
+    cases = _cases()
+    columns = ([c.case_id for c in cases], [c.home for c in cases], [c.clearing for c in cases])
+    await connection.execute(_CASES, *columns, [" ".join(c.chain) for c in cases])
     for first in range(1, bills + 1, 250_000):
-        await connection.execute(_BILLS, first, min(first + 249_999, bills), timeout=300)
+        last = min(first + 249_999, bills)
+        await connection.execute(_BILLS, first, last, [c.home for c in cases], timeout=300)
     await connection.execute("VACUUM ANALYZE bill", timeout=300)
 
 
@@ -140,10 +178,9 @@ async def _peak(resident: Resident) -> AsyncIterator[list[int]]:
 
 
 async def _through_http(
-    client: httpx.AsyncClient, connection: asyncpg.Connection[Any], content: bytes, bills: int
+    client: httpx.AsyncClient, statement_id: str, content: bytes, bills: int
 ) -> tuple[float, float]:
     """Seconds of sending the file, and of its match."""
-    statement_id = await _submitted(client, connection, bills)
     name = hashlib.sha256(content).hexdigest()
 
     async def pieces() -> AsyncIterator[bytes]:

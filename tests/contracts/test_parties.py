@@ -30,6 +30,8 @@ PUBLIC = {
     "show_policy": "policies are public",
     "compare_policy": "policies are public",
     "run_case": "policies are public, and a case is made up",
+    "list_terms": "terms are public: they bind the other side of a chain",
+    "get_terms": "terms are public",
     "save_statement_mapping": "a mapping is saved for the caller itself, whatever its name",
     "set_language": "notification keeps no region of a person; nothing but the language of messages changes",
 }
@@ -70,6 +72,15 @@ _ID_NAMES = {
     "statement_id",
     "case_id",
     "payment_id",
+    "order_id",
+    "payout_id",
+    "objection_no",
+    "terms_no",
+    "kind",
+    "cycle_id",
+    "position_id",
+    "lender",
+    "holder",
     "subscription_id",
     "proposal_id",
     "replay_id",
@@ -120,6 +131,17 @@ OWN = [
     ("settlement", "facility", "{hospital}", "/v1/statements/{statement_id}"),
     ("settlement", "facility", "{hospital}", "/v1/cases/{case_id}"),
     ("settlement", "finance", HUAIYANG, "/v1/payments/{payment_id}"),
+    ("settlement", "finance", "{account_party}", "/v1/orders/{order_id}"),
+    ("settlement", "officer", "{account_party}", "/v1/payouts/{payout_id}"),
+    ("settlement", "finance", "{account_party}", "/v1/bank-accounts/{account_party}"),
+    ("settlement", "facility", "{objecting}", "/v1/cases/{objected_id}/objections"),
+    ("settlement", "facility", "{cleared}", "/v1/clearing-cycles/{cycle_id}"),
+    ("settlement", "facility", "{cleared}", "/v1/clearing-cycles/{cycle_id}/positions"),
+    ("settlement", "facility", "{cleared}", "/v1/clearing-cycles/{cycle_id}/cases"),
+    ("settlement", "facility", "{cleared}", "/v1/clearing-positions/{position_id}"),
+    ("settlement", "finance", HUAIYANG, "/v1/clearing-positions/{position_id}/proof"),
+    ("settlement", "finance", "{lender}", "/v1/prepayments/{lender}/{holder}"),
+    ("settlement", "finance", "{holder}", "/v1/prepayments/{lender}/{holder}/movements"),
     ("settlement", "facility", "{differing}", "/v1/items/{item_no}"),
     ("settlement", "facility", "{differing}", "/v1/statements/{unequal_id}/files/{sha256}"),
     ("notification", "finance", "{party}", "/v1/subscriptions"),
@@ -135,7 +157,9 @@ async def test_what_the_stranger_does_not_reach_is_there(
     assert (await caller.get(path.format(**world.ids))).status_code == 200
 
 
-NOBODYS = frozenset({"month", "period", "form", "item_no"})
+NOBODYS = frozenset(
+    {"month", "period", "form", "item_no", "lender", "holder", "objection_no", "terms_no", "kind", "region"}
+)
 """Parts of addresses that tell nothing of a party, or that any text may hold: "1" is in every answer."""
 
 LISTS = [

@@ -21,6 +21,7 @@ from deploy.demo.clock import PlayClock
 from deploy.demo.generator import Bill, World
 from deploy.demo.scene import Accepted, Scene
 from deploy.demo.stage import Stage
+from services.settlement.rules.statements import DifferenceClass
 from shared.clock import ShiftedClock
 from shared.regions import RegionTree
 
@@ -75,7 +76,8 @@ def test_a_reversal_that_is_a_fen_off_is_noticed() -> None:
 def stated(number: int, *, refund: bool = False) -> StatedBill:
     """One bill of a statement."""
     sign = -1 if refund else 1
-    return StatedBill("411628", "390", "21", f"JS-{number}", f"S{number}", refund, 1000 * sign, 600 * sign, 0)
+    amounts = (1000 * sign, 600 * sign, 0)
+    return StatedBill("411628", "390", "21", f"JS-{number}", f"S{number}", refund, *amounts, "2026-10-12")
 
 
 def test_a_statement_sums_its_bills_by_group() -> None:
@@ -88,14 +90,19 @@ def test_a_statement_sums_its_bills_by_group() -> None:
 
 
 @pytest.mark.parametrize("facility_code", CARELESS)
-def test_a_careless_facility_states_one_bill_wrongly(facility_code: str) -> None:
+def test_a_careless_facility_states_bills_wrongly(facility_code: str) -> None:
     bills = [stated(number) for number in range(5)] + [stated(9, refund=True)]
-    wrong, mistake = plant(facility_code, bills)
-    assert mistake is not None
+    wrong, mistakes = plant(facility_code, bills, "2026-10")
+    assert tuple(mistake.difference_class for mistake in mistakes) == CARELESS[facility_code]
     differing = {bill.facility_settlement_no for bill in set(wrong) ^ set(bills)}
-    assert differing == {mistake.facility_settlement_no}
+    assert differing <= {number for mistake in mistakes for number in mistake.numbers}
     assert sum(bill.fund_fen for bill in wrong) != sum(bill.fund_fen for bill in bills)
-    assert plant("H00000000000", bills) == (bills, None)
+    assert plant("H00000000000", bills, "2026-10") == (bills, [])
+
+
+def test_every_class_of_difference_is_planted_once() -> None:
+    planted = [difference_class for classes in CARELESS.values() for difference_class in classes]
+    assert sorted(planted) == sorted({*DifferenceClass} - {DifferenceClass.AGREED})
 
 
 def test_every_party_of_the_chain_owes_the_one_before_it() -> None:

@@ -121,6 +121,51 @@ def _load(tmp_path: Path, text: str) -> RegionTree:
     return RegionTree.load(file)
 
 
+MERGED = "110000,省,P,province,100000,\n111000,市,C,city,110000,\n111001,甲,A,county,111000,111002\n"
+MERGED += "111002,乙,B,county,111000,111003\n111003,丙,D,county,111000,\n111004,丁,E,county,111000,\n"
+
+
+def _merged(tmp_path: Path, rows: str = MERGED) -> RegionTree:
+    return _load(tmp_path, HEADER.strip() + ",successor\n" + ROOT.strip() + ",\n" + rows)
+
+
+def test_a_region_that_was_merged_goes_on_in_its_successor(tmp_path: Path) -> None:
+    """甲 became 乙, and 乙 became 丙: what is new is 丙's, which also sees what is left of the others."""
+    tree = _merged(tmp_path)
+    assert [tree.current(code) for code in ("111001", "111002", "111003")] == ["111003"] * 3
+    assert tree.chain("111004", "111001") == tree.chain("111004", "111003") == ("111004", "111000", "111003")
+    assert tree.clearing("111001", "111002") == "111003"
+    assert tree.relation("111001", "111002") == "local"
+    assert tree.ancestors("111001") == ("111001", "111002", "111003", "111000", "110000", "100000")
+    assert tree.covers("111003", "111001")
+    assert not tree.covers("111001", "111003")
+    assert tree["111001"].parent == "111000"
+
+
+@pytest.mark.parametrize(
+    ("successor", "problem"),
+    [
+        ("119999", "111004: successor 119999 does not exist"),
+        ("111000", "111004: successor 111000 is not of the same level"),
+        ("111004", "111004: its successors lead back to it"),
+    ],
+)
+def test_a_successor_is_another_region_of_the_level(tmp_path: Path, successor: str, problem: str) -> None:
+    rows = MERGED.replace("111004,丁,E,county,111000,", f"111004,丁,E,county,111000,{successor}")
+    with pytest.raises(RegionsInvalid, match=problem):
+        _merged(tmp_path, rows)
+
+
+def test_successors_that_lead_back_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RegionsInvalid, match="111001: its successors lead back to it"):
+        _merged(tmp_path, MERGED.replace("111003,丙,D,county,111000,", "111003,丙,D,county,111000,111001"))
+
+
+@given(codes, codes)
+def test_a_tree_without_former_regions_is_what_it_is_now(care: str, home: str) -> None:
+    assert (TREE.current(care), TREE.current(home)) == (care, home)
+
+
 def test_another_tree_by_path(tmp_path: Path) -> None:
     tree = _load(tmp_path, "\ufeff" + HEADER + ROOT + "110000,省,Province,province,100000\n")
     assert [region.code for region in tree] == ["100000", "110000"]

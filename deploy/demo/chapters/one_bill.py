@@ -31,6 +31,7 @@ class Followed:
 
     trace: Trace
     settlement_id: str
+    person_id: str
 
 
 async def play(scene: Scene) -> Followed:
@@ -53,7 +54,7 @@ async def play(scene: Scene) -> Followed:
     if scene.traces:
         await scene.traces.close(trace, "one remote bill", began_s)
     await check_trace(scene, trace, TRACED_SERVICES, TRACED_STEPS)
-    return Followed(trace, settled.settlement_id)
+    return Followed(trace, settled.settlement_id, person_id)
 
 
 async def _look_up(scene: Scene, his: Caller, trace: Trace) -> str:

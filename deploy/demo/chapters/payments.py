@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
+from deploy.demo.chapters.clearing import Clearing
 from deploy.demo.chapters.one_bill import TRACED_SERVICES, TRACED_STEPS, Followed, check_trace
 from deploy.demo.client import Caller, each, until
 from deploy.demo.scene import Scene
 from shared.money import yuan
-from shared.workdays import SHANGHAI, WorkCalendar
+from shared.workdays import WorkCalendar
 
 _BATCH = 500
 _REMINDED_AT = 5
 """Working days left at which the first reminder comes."""
 
 
-async def play(scene: Scene, followed: Followed) -> None:
-    """Confirmations, with the reminders of those who let them wait; remittances, disbursements, closed cases."""
+async def play(scene: Scene, followed: Followed, clearing: Clearing) -> None:
+    """Confirmations, with the reminders of those who let them wait; net positions, remittances, disbursements."""
     scene.stage.chapter("5 · 四方确认与拨付 Confirmations and money")
-    paying = Paying(scene, followed)
+    paying = Paying(scene, followed, clearing)
     await paying.confirm_by_facilities()
     await paying.confirm_by_agencies()
-    late = scene.world.story.person.region
+    await clearing.cut(await paying.cases())
+    late = clearing.largest_payer()
     await paying.pay_all_but(late)
     await paying.pay_late(late)
+    await clearing.check_paid()
     await paying.show_story()
+    await clearing.pay_out(scene.world.story.person.region, followed.person_id)
     await check_trace(scene, followed.trace, TRACED_SERVICES, TRACED_STEPS | {"settlement.pay"})
 
 
 class Paying:
     """The cases of the month on their way to being closed."""
 
-    def __init__(self, scene: Scene, followed: Followed) -> None:
-        self._scene, self._followed = scene, followed
+    def __init__(self, scene: Scene, followed: Followed, clearing: Clearing) -> None:
+        self._scene, self._followed, self._clearing = scene, followed, clearing
         self._calendar = WorkCalendar()
         self._orders = count(1)
         chains = {scene.regions.chain(a.view["care_region"], a.view["home_region"]) for a in scene.accepted}
@@ -88,7 +92,7 @@ class Paying:
         due = await late.pages("settlement", "/v1/due")
         await self._reminded(late, due, "ReconciliationDue", "对账提醒")
         await each(self._agencies, self._confirm_by_agency)
-        cases = await self._cases()
+        cases = await self.cases()
         waiting = [f"{c['case_id']} {c['state']}" for c in cases if c["state"] not in ("confirmed", "closed")]
         parties = sum(len(c["confirmed_by"]) for c in cases)
         scene.stage.say(f"确认 {len(cases)} cases confirmed by all their parties, {parties} confirmations")
@@ -123,12 +127,12 @@ class Paying:
             day -= timedelta(days=1)
         return day
 
-    async def _cases(self) -> list[Any]:
+    async def cases(self) -> list[Any]:
         """All cases of the month, as the nation's agency sees them."""
         return await self._scene.nation.pages("settlement", "/v1/cases", period=self._scene.world.period)
 
     async def pay_all_but(self, late: str) -> None:
-        """Money goes hop by hop: who has received pays on; one home agency forgets."""
+        """Money goes hop by hop, or net: who has received pays on; one agency forgets."""
         scene = self._scene
         care = scene.services.finance(scene.world.story.facility.region)
         early = await care.ask(
@@ -139,8 +143,8 @@ class Paying:
             key=self._key(care),
             refusable=True,
         )
-        what = "nobody pays on what they have not received 未收先付被拒"
-        scene.checks.equal(what, early.codes, ["settlement.not-received-yet"])
+        what = "a hop that is netted is not paid by itself 已轧差不单付"
+        scene.checks.equal(what, early.codes, ["settlement.hop-in-position"])
         await self._pay_rounds([agency for agency in self._agencies if agency != late])
 
     async def _pay_rounds(self, agencies: Iterable[str]) -> None:
@@ -154,16 +158,24 @@ class Paying:
                 paid.append(await self._pay(agency))
 
             await each(agencies, pay, at_once=6)
+            await self._clearing.bank_answers()
             total, rounds = total + sum(paid), rounds + (sum(paid) > 0)
         self._scene.stage.say(
-            f"上解与拨付 {total} payments in {rounds} rounds, each proposed by one and approved by another"
+            f"上解与拨付 {total} payments in {rounds} rounds, each proposed by one and approved by another; "
+            "the city's by its bank, the others on record"
         )
 
     async def _pay(self, agency: str) -> int:
-        """Propose all due hops of an agency by one person, approve them by another; how many."""
+        """Propose all an agency owes by one person, approve it by another: positions, and hops that are not netted."""
+        positions = await self._clearing.pay_positions(agency)
         cashier, chief = (self._scene.services.finance(agency, person) for person in ("cashier", "chief"))
         dues = await cashier.pages("settlement", "/v1/due")
-        case_ids = [due["case_id"] for due in dues if due["kind"] != "reconciliation"]
+        regions = {case["case_id"]: case["clearing_region"] for case in await cashier.pages("settlement", "/v1/cases")}
+        case_ids = [
+            due["case_id"]
+            for due in dues
+            if due["kind"] != "reconciliation" and not self._clearing.covers(regions[due["case_id"]])
+        ]
         for start in range(0, len(case_ids), _BATCH):
             body = {"case_ids": case_ids[start : start + _BATCH]}
             proposed = await cashier.post("settlement", "/v1/payment-batches", body, key=self._key(cashier))
@@ -177,23 +189,17 @@ class Paying:
             if refused:
                 self._scene.checks.none(f"{agency} pays", [str(item["errors"]) for item in refused])
                 return 0
-        return len(case_ids)
+        return positions + len(case_ids)
 
     def _key(self, caller: Caller) -> str:
         return f"{caller.party}-payment-{next(self._orders)}"
 
     async def pay_late(self, late: str) -> None:
-        """The forgetful agency is reminded and pays; the story's own payment needs two people."""
+        """The forgetful agency is reminded and pays; whatever waited for its money goes on."""
         scene = self._scene
-        cashier, chief = (scene.services.finance(late, person) for person in ("cashier", "chief"))
+        cashier = scene.services.finance(late)
         due = [d for d in await cashier.pages("settlement", "/v1/due") if d["kind"] == "remittance"]
         await self._reminded(cashier, due, "RemittanceDue", "上解提醒")
-        body = {"case_id": await self._story_case_id()}
-        payment = await cashier.post("settlement", "/v1/payments", body, key=self._key(cashier))
-        path = f"/v1/payments/{payment['payment_id']}/approval"
-        alone = await cashier.ask("POST", "settlement", path, key=self._key(cashier), refusable=True)
-        scene.checks.equal("nobody pays alone 四眼", alone.codes, ["settlement.same-person"])
-        await chief.post("settlement", path, key=self._key(chief))
         await self._pay_rounds(self._agencies)
 
     async def show_story(self) -> None:
@@ -207,12 +213,12 @@ class Paying:
                 scene.name(hop["payer"]),
                 scene.name(hop["payee"]),
                 yuan(hop["amount_fen"]),
-                f"{datetime.fromisoformat(hop['paid_at']).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
+                hop["state"],
             )
             for hop in case["hops"]
         ]
         title = f"那一张单所在的清算单 The case of the one bill: {case['bill_count']} bills, {case['state']}"
-        scene.stage.table(title, ("hop", "from", "to", "yuan", "paid at"), rows, right=(3,))
+        scene.stage.table(title, ("hop", "from", "to", "yuan", "state"), rows, right=(3,))
         kinds = [hop["kind"] for hop in case["hops"]]
         expected = ["remittance", "disbursement", "disbursement"]
         scene.checks.equal("its money went up once and down twice 一次上解两次拨付", kinds, expected)

@@ -30,6 +30,10 @@ _ZERO_COUNTS = (
 )
 
 
+_PAYOUT_MESSAGES = 2
+"""That the bank refused the card, and that it was paid."""
+
+
 @dataclass(slots=True)
 class Position:
     """What one party owes and is owed for the month, counted from the answers at the windows. Fen."""
@@ -155,5 +159,7 @@ async def _check_messages(scene: Scene) -> None:
     scene.checks.none("no event was set aside 无死信", set_aside)
     if scene.sms_file is not None:
         taken = {json.loads(line)["message_id"] for line in scene.sms_file.read_text(encoding="utf-8").splitlines()}
-        due = len(scene.accepted) + len(scene.world.filings) + 1
-        scene.checks.equal("one text message for each bill and each filing 逐单通知", len(taken), due)
+        due = len(scene.accepted) + len(scene.world.filings) + 1 + _PAYOUT_MESSAGES
+        scene.checks.equal(
+            "one text message for each bill, each filing, and what became of the payout 逐单通知", len(taken), due
+        )

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from datetime import date
 
+from deploy.demo.chapters.clearing import Clearing
 from deploy.demo.client import each
 from deploy.demo.generator import Facility, Filing, Person, persons_csv
 from deploy.demo.scene import CannotPlay, Scene
 
 
-async def play(scene: Scene) -> None:
-    """Facilities with agreements signed by a second person, people by CSV, filings; claims hears of all."""
+async def play(scene: Scene, clearing: Clearing) -> None:
+    """Facilities with agreements signed by a second person, the city's terms and the bank accounts, people by CSV,
+    filings; claims hears of all."""
     world, stage = scene.world, scene.stage
     stage.chapter("0 · 建立场景 The setting")
     await _check_fresh(scene)
     await scene.move_to(opening(scene))
     await each(world.facilities, lambda facility: _contract(scene, facility))
     stage.say(f"{len(world.facilities)} facilities registered, their agreements drafted by one and signed by another")
+    await clearing.agree()
+    await clearing.open_accounts()
     await _import(scene)
     with stage.progress("异地就医备案 remote-care filings", len(world.filings)) as advance:
 

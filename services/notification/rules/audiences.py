@@ -18,9 +18,22 @@ from shared.events.designation import (
 from shared.events.enrollment import FilingApproved, FilingCancelled
 from shared.events.settlement import (
     CaseClosed,
+    CasePostponed,
+    ConsentDeemed,
     DifferenceFound,
     Disbursed,
     DisbursementDue,
+    DueEscalated,
+    DueResumed,
+    DueSuspended,
+    ItemsDue,
+    ObjectionDecided,
+    ObjectionRaised,
+    OrderFailed,
+    PayoutPaid,
+    PayoutRefused,
+    PositionSettled,
+    PrepaymentLow,
     Reconciled,
     ReconciliationDue,
     RemittanceDue,
@@ -41,9 +54,22 @@ TOLD: tuple[type[Event], ...] = (
     ReconciliationDue,
     RemittanceDue,
     DisbursementDue,
+    ItemsDue,
+    DueEscalated,
+    DueSuspended,
+    DueResumed,
+    ObjectionRaised,
+    ObjectionDecided,
+    ConsentDeemed,
     Reconciled,
     Remitted,
     Disbursed,
+    CasePostponed,
+    PositionSettled,
+    PrepaymentLow,
+    PayoutPaid,
+    PayoutRefused,
+    OrderFailed,
     CaseClosed,
 )
 """What people and parties are told of: there are templates for each."""
@@ -68,6 +94,12 @@ class Audience(StrEnum):
     """Who must act."""
     PAYER = "payer"
     PAYEE = "payee"
+    REGION = "region"
+    """The agency an event names."""
+    LENDER = "lender"
+    """Whose prepayment it is."""
+    DECIDER = "decider"
+    """Who must decide."""
 
 
 NEEDED_FIELDS: Mapping[Audience, tuple[str, ...]] = {
@@ -78,13 +110,16 @@ NEEDED_FIELDS: Mapping[Audience, tuple[str, ...]] = {
     Audience.PARTY: ("party",),
     Audience.PAYER: ("payer",),
     Audience.PAYEE: ("payee",),
+    Audience.REGION: ("region",),
+    Audience.LENDER: ("lender",),
+    Audience.DECIDER: ("deciding_party",),
 }
 """What an event must tell for an audience to be found in it."""
 
-PLACE_FIELDS = ("care_region", "home_region", "region", "party", "payer", "payee")
+PLACE_FIELDS = ("care_region", "home_region", "region", "party", "payer", "payee", "lender", "holder")
 """Fields that name who takes part in an event: regions, and for some a facility."""
 
-NAMES_ONLY_FACILITY: tuple[type[Event], ...] = (AgreementState, DifferenceFound)
+NAMES_ONLY_FACILITY: tuple[type[Event], ...] = (AgreementState, DifferenceFound, ItemsDue)
 """Events whose region is that of their facility, which the event itself does not carry."""
 
 

@@ -7,13 +7,16 @@ from typing import Annotated
 from services.settlement.use_cases.parts import Settlement, Sight, sight_of
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.http.call import Allow, Call
+from shared.http.paging import CURSOR_INVALID, PageQuery
 from shared.http.routing import ServiceRouter
+from shared.refusals import Refused
 
 router = ServiceRouter()
 
 FacilityCall = Annotated[Call[Settlement], Allow(Role.FACILITY)]
+StatingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role.PARTNER)]
 SubmittingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, idempotent=True)]
-MatchingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role.REVIEWER)]
+MatchingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role.REVIEWER, Role.PARTNER)]
 OfficerCall = Annotated[Call[Settlement], Allow(Role.OFFICER)]
 ApprovingCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.REVIEWER)]
 ConfirmingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.FINANCE, Role.PARTNER)]
@@ -27,3 +30,11 @@ AREA = (NOT_YOUR_AREA,)
 def sight(call: Call[Settlement]) -> Sight:
     """What the caller may see."""
     return sight_of(call.service.regions, call.principal)
+
+
+def number_after(query: PageQuery) -> int:
+    """The number a page of numbered rows begins after. Raises Refused."""
+    after = query.after or "0"
+    if not (after.isascii() and after.isdecimal() and len(after) < 19):
+        raise Refused(CURSOR_INVALID(pointer="/query/cursor"))
+    return int(after)

@@ -59,13 +59,17 @@ async def get_case(call: ReaderCall, case_id: Id) -> Response:
     """One case: its chain with each party's confirmation, the hops of its money, what is due, its history."""
     today = shanghai_day(call.now)
     async with call.service.database.read() as reader:
-        case = await _visible(reader, call, case_id)
+        case = await visible_case(reader, call, case_id)
+        hop = case.next_hop
         detail = CaseDetail.of_all(
             case,
+            None if hop is None else await payments.hop_order(reader, case_id, hop.hop_no),
             await store.confirmations(reader, case_id),
             await payments.payments_of(reader, case_id),
             [DueView.of(d, call.service.calendar, today) for d in await dues.dues_of_case(reader, case_id)],
             await store.steps_of(reader, case_id),
+            await dues.suspensions(reader, case_id),
+            await store.carried_confirmations(reader, case_id),
         )
     return respond(detail)
 
@@ -80,7 +84,7 @@ async def get_case(call: ReaderCall, case_id: Id) -> Response:
 async def list_bills_of_case(call: ReaderCall, case_id: Id, query: PageQuery) -> Response:
     """The bills of a case, by id: what its hash is made of, and what a party looks at before it confirms."""
     async with call.service.database.read() as reader:
-        await _visible(reader, call, case_id)
+        await visible_case(reader, call, case_id)
         rows = await books.bills_of_case(reader, case_id, query.after, query.limit + 1)
     return respond(page(rows, query, lambda b: b.settlement_id, BillView.of))
 
@@ -117,7 +121,7 @@ async def list_due(call: ReaderCall, query: PageQuery) -> Response:
     )
 
 
-async def _visible(reader: Connection, call: Call[Settlement], case_id: str) -> Case:
+async def visible_case(reader: Connection, call: Call[Settlement], case_id: str) -> Case:
     """A case the caller may see. Raises Refused."""
     found = await store.case_now(reader, case_id)
     if found is None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, FacilityCall, ReaderCall, router
+from services.settlement.api.calls import AREA, ReaderCall, StatingCall, router
 from services.settlement.api.statements import visible
 from services.settlement.config import SettlementSettings
 from services.settlement.rules.mappings import Mapping
@@ -31,6 +31,7 @@ from services.settlement.store.files import File
 from services.settlement.use_cases import files as use_cases
 from services.settlement.use_cases.files import Chunk, Chunks, Delivery, Sent
 from services.settlement.use_cases.parts import Settlement
+from shared.auth import Role
 from shared.http.call import Call
 from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
 from shared.http.problems import TOO_LARGE
@@ -111,7 +112,7 @@ _WRONG_FILES = (
     },
 )
 async def send_statement_file(
-    call: FacilityCall, statement_id: Id, sha256: Sha256, query: FileQuery, request: Request
+    call: StatingCall, statement_id: Id, sha256: Sha256, query: FileQuery, request: Request
 ) -> Response:
     """Send the lines of a statement as one file, streamed; after a broken connection send it again, and it goes on.
 
@@ -138,7 +139,7 @@ def _chunks(sent: Sent, kind: str, settings: SettlementSettings) -> Chunks:
 
     @asynccontextmanager
     async def chunks(
-        from_line: int, mapping: Mapping | None, facility_code: str
+        from_line: int, mapping: Mapping | None, facility_code: str | None
     ) -> AsyncGenerator[AsyncGenerator[Chunk, None], None]:
         def lines(form: Form, content: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
             return read_file(content, Reading(form, mapping, facility_code, settings.file_chunk_lines, from_line))
@@ -196,21 +197,22 @@ async def _file(call: Call[Settlement], statement_id: str, sha256: str) -> File:
 @router.endpoint(
     "PUT", "/v1/statement-mappings/{name}", view=MappingView, refusals=(errors.MAPPING_INVALID,), tags=TAGS
 )
-async def save_statement_mapping(call: FacilityCall, name: Code, body: MappingBody) -> Response:
-    """Save what the columns of the facility's own files mean; saved again it is a new version."""
+async def save_statement_mapping(call: StatingCall, name: Code, body: MappingBody) -> Response:
+    """Save what the columns of the caller's own files mean; saved again it is a new version."""
     saved = await use_cases.save_mapping(call.service, call.principal, name, body.mapping, call.now)
     return respond(MappingView.of(saved))
 
 
 @router.endpoint("GET", "/v1/statement-mappings", view=PageView[MappingView], refusals=(CURSOR_INVALID,), tags=TAGS)
-async def list_statement_mappings(call: FacilityCall, query: PageQuery) -> Response:
-    """The mappings the facility saved, by name."""
+async def list_statement_mappings(call: StatingCall, query: PageQuery) -> Response:
+    """The mappings the caller saved, by name."""
     async with call.service.database.read() as reader:
         rows = await store.mappings(reader, call.principal.party, query.after, query.limit + 1)
     return respond(page(rows, query, lambda m: m.name, MappingView.of))
 
 
 @router.endpoint("POST", "/v1/statement-mappings/trials", view=TrialView, tags=TAGS)
-async def try_statement_mapping(call: FacilityCall, body: TrialBody) -> Response:
+async def try_statement_mapping(call: StatingCall, body: TrialBody) -> Response:
     """Try a mapping on the beginning of a file: its first lines as they are understood, and what is wrong."""
-    return respond(await try_mapping(body, call.principal.party, call.language))
+    facility_code = call.principal.party if call.principal.role is Role.FACILITY else None
+    return respond(await try_mapping(body, facility_code, call.language))

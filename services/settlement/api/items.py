@@ -22,7 +22,7 @@ from shared.refusals import Refused
 
 TAGS = ["work items"]
 
-ActingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER)]
+ActingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role.PARTNER)]
 
 
 @router.endpoint("GET", "/v1/items", view=PageView[ItemView], refusals=(CURSOR_INVALID,), tags=TAGS)
@@ -38,7 +38,7 @@ async def list_items(call: ReaderCall, query: ItemQuery) -> Response:
             seen.facility_code,
             seen.areas,
             period=query.period,
-            of_facility=query.facility_code,
+            of_party=query.facility_code or query.party,
             state=query.state,
             acting_party=call.principal.party if query.mine else None,
             difference_class=query.difference_class,
@@ -61,8 +61,8 @@ async def _visible(reader: Connection, call: Call[Settlement], item_no: int) -> 
     item = await store.item(reader, item_no)
     if item is None:
         raise Refused(errors.ITEM_UNKNOWN())
-    if not sight(call).sees(item.facility_code, (item.care_region,)):
-        raise Refused(NOT_YOUR_AREA(party=item.facility_code))
+    if not sight(call).sees(item.party, (item.care_region, item.party)):
+        raise Refused(NOT_YOUR_AREA(party=item.party))
     return item
 
 
@@ -75,7 +75,7 @@ async def _visible(reader: Connection, call: Call[Settlement], item_no: int) -> 
     tags=TAGS,
 )
 async def act_on_item(call: ActingCall, item_no: ItemNo, body: ActionBody) -> Response:
-    """The facility or its care agency acts; drop and next_period close the item in the next match."""
+    """Who stated, or the care agency, acts; drop and next_period close the item in the next match."""
     found = await use_cases.act(call.service, call.principal, item_no, body.action, body.reason, call.now)
     return respond(ItemDetail.of_all(found), 201)
 

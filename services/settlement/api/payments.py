@@ -19,6 +19,7 @@ from services.settlement.schemas.payments import (
 from services.settlement.store import cases as case_store
 from services.settlement.store import payments as store
 from services.settlement.use_cases import payments as use_cases
+from services.settlement.use_cases.approvals import approve_payments
 from shared.auth import NOT_YOUR_AREA
 from shared.database import Connection
 from shared.http.idempotency import Answer, once
@@ -33,6 +34,8 @@ PROPOSING = (
     errors.CASE_NOT_RECONCILED,
     errors.NOT_THE_PAYER,
     errors.NOT_RECEIVED_YET,
+    errors.HOP_IN_POSITION,
+    errors.HOP_TO_BE_NETTED,
     errors.PAYMENT_EXISTS,
     errors.PAYMENT_DONE,
 )
@@ -43,7 +46,7 @@ async def propose_payment(call: PayingCall, body: PaymentBody) -> Response:
     """Propose to pay the caller's hop of a case (上解 or 拨付); another person of the same party approves."""
 
     async def work(tx: Connection) -> Answer:
-        outcome = (await use_cases.propose(tx, call.principal, [body.case_id], call.now))[body.case_id]
+        outcome = (await use_cases.propose(call.service, tx, call.principal, [body.case_id], call.now))[body.case_id]
         if isinstance(outcome, list):
             raise Refused(*outcome)
         return answer_of(await _view(tx, outcome.payment_id), 201)
@@ -57,7 +60,7 @@ async def propose_many_payments(call: PayingCall, body: PaymentBatchBody) -> Res
     """Propose the caller's hops of many cases; each has its own result."""
 
     async def work(tx: Connection) -> Answer:
-        outcomes = await use_cases.propose(tx, call.principal, body.case_ids, call.now)
+        outcomes = await use_cases.propose(call.service, tx, call.principal, body.case_ids, call.now)
         items = [ProposalView.of(case_id, outcome, call.language) for case_id, outcome in outcomes.items()]
         return answer_of(ProposalsView(items=items))
 
@@ -69,14 +72,26 @@ async def propose_many_payments(call: PayingCall, body: PaymentBatchBody) -> Res
     "POST",
     "/v1/payments/{payment_id}/approval",
     view=PaymentView,
-    refusals=(errors.PAYMENT_UNKNOWN, errors.NOT_THE_PAYER, errors.SAME_PERSON, errors.PAYMENT_DONE),
+    refusals=(
+        errors.PAYMENT_UNKNOWN,
+        errors.NOT_THE_PAYER,
+        errors.SAME_PERSON,
+        errors.PAYMENT_DONE,
+        errors.NOT_PAYER_OF_ORDER,
+        errors.ORDER_STATE,
+        errors.REVIEW_MISSING,
+        errors.ACCOUNT_MISSING,
+    ),
     tags=TAGS,
 )
 async def approve_payment(call: PayingCall, payment_id: Id) -> Response:
-    """Approve a payment: it is paid, booked at both ends, and the next hop becomes payable."""
+    """Approve a payment: it is paid, booked at both ends, and the next hop becomes payable.
+
+    Where the payer pays by bank its order is approved, and all this follows when the bank has paid.
+    """
 
     async def work(tx: Connection) -> Answer:
-        outcome = (await use_cases.approve(call.service, tx, call.principal, [payment_id], call.now))[payment_id]
+        outcome = (await approve_payments(call.service, tx, call.principal, [payment_id], call.now))[payment_id]
         if isinstance(outcome, list):
             raise Refused(*outcome)
         return answer_of(await _view(tx, payment_id))
@@ -89,7 +104,7 @@ async def approve_many_payments(call: PayingCall, body: ApprovalBatchBody) -> Re
     """Approve many payments; each has its own result."""
 
     async def work(tx: Connection) -> Answer:
-        outcomes = await use_cases.approve(call.service, tx, call.principal, body.payment_ids, call.now)
+        outcomes = await approve_payments(call.service, tx, call.principal, body.payment_ids, call.now)
         items = [ApprovalView.of(payment_id, outcome, call.language) for payment_id, outcome in outcomes.items()]
         return answer_of(ApprovalsView(items=items))
 

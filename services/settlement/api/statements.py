@@ -30,6 +30,7 @@ from services.settlement.schemas.statements import (
 from services.settlement.store import statements as store
 from services.settlement.use_cases import statements as use_cases
 from services.settlement.use_cases.parts import Settlement
+from services.settlement.use_cases.statements import Submission
 from shared.auth import NOT_YOUR_AREA
 from shared.database import Connection
 from shared.http.call import Call
@@ -52,6 +53,9 @@ TAGS = ["statements"]
         errors.MONTH_NOT_BEGUN,
         errors.MONTH_NOT_OVER,
         errors.MONTH_CONFIRMED,
+        errors.DAY_ELSEWHERE,
+        errors.DAY_NOT_OVER,
+        errors.MONTH_STATED,
         errors.TOTAL_REPEATED,
         errors.REGION_UNKNOWN,
     ),
@@ -59,11 +63,11 @@ TAGS = ["statements"]
     interface="3201",
 )
 async def submit_statement(call: SubmittingCall, body: StatementBody) -> Response:
-    """Submit a month's statement (汇总表), or a new version: compared with the books by totals at once (对总账)."""
-    totals = [total.group() for total in body.totals]
+    """State a month (汇总表) or one day of it, or a new version: compared with the books by totals at once (对总账)."""
+    submission = Submission(body.period, body.day, [total.group() for total in body.totals])
 
     async def work(tx: Connection) -> Answer:
-        report = await use_cases.submit(call.service, tx, call.principal, body.period, totals, call.now)
+        report = await use_cases.submit(call.service, tx, call.principal, submission, call.now)
         return answer_of(StatementView.of(report), 201)
 
     key = call.request_key(body.model_dump_json())
@@ -175,7 +179,8 @@ async def list_statements(call: ReaderCall, query: StatementQuery) -> Response:
             seen.facility_code,
             seen.areas,
             period=query.period,
-            of_facility=query.facility_code,
+            of_party=query.facility_code or query.party,
+            day=query.day,
             after=query.after,
             limit=query.limit + 1,
         )
@@ -206,6 +211,7 @@ async def visible(reader: Connection, call: Call[Settlement], statement_id: str)
     found = await store.statement(reader, statement_id)
     if found is None:
         raise Refused(errors.STATEMENT_UNKNOWN())
-    if not sight(call).sees(found.facility_code, (found.care_region,)):
-        raise Refused(NOT_YOUR_AREA(party=found.facility_code))
+    agencies = (found.party, found.care_region, *((found.home_region,) if found.home_region else ()))
+    if not sight(call).sees(found.party, agencies):
+        raise Refused(NOT_YOUR_AREA(party=found.party))
     return found

@@ -23,6 +23,11 @@ _ROOTS: Final[Mapping[AccountKind, str]] = MappingProxyType(
         AccountKind.PERSONAL_ACCOUNT: "Expenses:PersonalAccount",
         AccountKind.MEDICAL_INCOME: "Income:Medical",
         AccountKind.BANK: "Assets:Bank",
+        AccountKind.CLEARING: "Assets:Clearing",
+        AccountKind.PREPAYMENT_LENT: "Assets:PrepaymentLent",
+        AccountKind.PREPAYMENT_HELD: "Liabilities:PrepaymentHeld",
+        AccountKind.SUSPENSE: "Assets:Suspense",
+        AccountKind.BENEFITS_PAYABLE: "Liabilities:Benefits",
     }
 )
 _FIRST: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")

@@ -97,6 +97,8 @@ class HopState(StrEnum):
     """It can be paid."""
     PROPOSED = "proposed"
     """One person proposed the payment; another one approves."""
+    IN_POSITION = "in_position"
+    """A cycle took it: it is paid with its position (轧差)."""
     PAID = "paid"
 
 
@@ -132,6 +134,8 @@ class Case:
     payable_fen: int | None = None
     numbers_hash: str | None = None
     confirmed_by: frozenset[str] = frozenset()
+    objecting: frozenset[str] = frozenset()
+    """Parties with an open objection."""
     hops: tuple[Hop, ...] = ()
 
     @property
@@ -150,12 +154,8 @@ def confirm(case: Case, party: str, numbers_hash: str) -> Case | list[Refusal]:
 
     The hash names the numbers the party saw, so that nobody confirms something else than they saw.
     """
-    if party not in case.parties:
-        return [errors.NOT_IN_CHAIN(party=party)]
-    if case.state in (State.OPEN, State.SUBMITTED, State.DIFFERENCES):
-        return [errors.CASE_NOT_MATCHED(state=case.state)]
-    if numbers_hash != case.numbers_hash:
-        return [errors.NUMBERS_CHANGED(pointer="/numbers_hash")]
+    if wrong := _check_confirmation(case, party, numbers_hash):
+        return wrong
     if party in case.confirmed_by:
         return case
     confirmed = replace(case, confirmed_by=case.confirmed_by | {party})
@@ -163,6 +163,16 @@ def confirm(case: Case, party: str, numbers_hash: str) -> Case | list[Refusal]:
         return confirmed
     hops = hops_of(case)
     return replace(confirmed, state=take_step(case.state, Step.RECONCILE if hops else Step.CLOSE), hops=hops)
+
+
+def _check_confirmation(case: Case, party: str, numbers_hash: str) -> list[Refusal]:
+    if party not in case.parties:
+        return [errors.NOT_IN_CHAIN(party=party)]
+    if case.state in (State.OPEN, State.SUBMITTED, State.DIFFERENCES):
+        return [errors.CASE_NOT_MATCHED(state=case.state)]
+    if numbers_hash != case.numbers_hash:
+        return [errors.NUMBERS_CHANGED(pointer="/numbers_hash")]
+    return [errors.OBJECTION_OPEN()] if party in case.objecting else []
 
 
 def hops_of(case: Case) -> tuple[Hop, ...]:
@@ -204,6 +214,8 @@ def propose_payment(case: Case, party: str) -> Hop | list[Refusal]:
 def _not_payable(case: Case, hop: Hop) -> Refusal:
     if hop.state is HopState.WAITING:
         return errors.NOT_RECEIVED_YET(payer=case.hops[hop.hop_no - 2].payer)
+    if hop.state is HopState.IN_POSITION:
+        return errors.HOP_IN_POSITION()
     return errors.PAYMENT_EXISTS() if hop.state is HopState.PROPOSED else errors.PAYMENT_DONE()
 
 
@@ -230,13 +242,17 @@ def approve_payment(payment: Payment, case: Case, party: str, subject: str) -> C
         wrong.append(errors.SAME_PERSON())
     if payment.approved_by is not None:
         wrong.append(errors.PAYMENT_DONE())
-    return wrong or _after_payment(case, payment.hop_no)
+    return wrong or after_payment(case, payment.hop_no)
 
 
-def _after_payment(case: Case, hop_no: int) -> Case:
+def after_payment(case: Case, hop_no: int) -> Case:
     """The case with one hop paid and the next one payable."""
     states = {hop_no: HopState.PAID, hop_no + 1: HopState.PAYABLE}
-    paid = replace(case, hops=tuple(replace(hop, state=states.get(hop.hop_no, hop.state)) for hop in case.hops))
+    return advance(replace(case, hops=tuple(replace(h, state=states.get(h.hop_no, h.state)) for h in case.hops)))
+
+
+def advance(paid: Case) -> Case:
+    """The case after some of its hops were paid: the first that is not says where it stands."""
     match paid.next_hop:
         case None:
             step = Step.CLOSE
@@ -244,4 +260,4 @@ def _after_payment(case: Case, hop_no: int) -> Case:
             step = Step.PAY_THEN_REMIT
         case _:
             step = Step.PAY_THEN_DISBURSE
-    return replace(paid, state=take_step(case.state, step))
+    return replace(paid, state=take_step(paid.state, step))

@@ -117,7 +117,7 @@ def leaf_of(canonical: str) -> bytes:
 def canonical(
     transaction_id: str,
     kind: str,
-    case_id: str,
+    case_id: str | None,
     period: str,
     value_date: date,
     booked_at: datetime,
@@ -130,9 +130,13 @@ def canonical(
     from 1970 in days and microseconds.
     """
     days, moment = value_date.toordinal() - _EPOCH_DAY, _microseconds(booked_at)
-    fields = (transaction_id, kind, case_id, period, str(days), str(moment))
-    reverses = "~" if reverses_transaction_id is None else _field(reverses_transaction_id)
-    return "".join([*map(_field, fields), reverses, *map(_entry, entries)])
+    head = f"{_field(transaction_id)}{_field(kind)}{_optional(case_id)}{_field(period)}"
+    moments = f"{_field(str(days))}{_field(str(moment))}{_optional(reverses_transaction_id)}"
+    return "".join([head, moments, *map(_entry, entries)])
+
+
+def _optional(text: str | None) -> str:
+    return "~" if text is None else _field(text)
 
 
 def _entry(entry: Entry) -> str:

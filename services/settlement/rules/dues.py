@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
+from services.settlement import errors
+from services.settlement.rules.terms import Terms
+from shared.refusals import Refusal
+from shared.regions import RegionTree
 from shared.workdays import WorkCalendar
 
 
@@ -32,21 +36,85 @@ class Due:
     working_days: int
     due_on: date
     provisional: bool
-    """The day lies beyond the published calendar and is computed again until it is certain."""
+    """The day lies beyond the published calendar and is computed again when that changes."""
+    started_on: date
+    """When the clock began; later than that is `since` only after a suspension, which leaves fewer `working_days`."""
+    reminder_distances: tuple[int, ...] = ()
+    """Working days left at which it is announced; negative once it is overdue."""
+    escalation_distances: tuple[int, ...] = ()
+    """Working days after the due day at which the agency above is told, one level each."""
+    deemed_consent: bool = False
+    """Whether silence is agreement once it is overdue."""
+    suspended_on: date | None = None
+    """Since when the clock stands still."""
 
 
 def make_due(calendar: WorkCalendar, case_id: str, kind: DueKind, party: str, *, since: date, working_days: int) -> Due:
     """What is due within some working days of `since`."""
     deadline = calendar.add(since, working_days)
-    return Due(case_id, kind, party, since, working_days, deadline.day, deadline.provisional)
+    return Due(case_id, kind, party, since, working_days, deadline.day, deadline.provisional, since)
 
 
-def recompute(calendar: WorkCalendar, dues: Iterable[Due]) -> list[Due]:
-    """The dues that end on another day, or for certain, by the calendar as it is known now."""
-    now = (
-        (d, make_due(calendar, d.case_id, d.kind, d.party, since=d.since, working_days=d.working_days)) for d in dues
+def due_by_terms(calendar: WorkCalendar, case_id: str, kind: DueKind, party: str, *, since: date, terms: Terms) -> Due:
+    """What is due by the terms of the party's region on the day its clock starts."""
+    days = {
+        DueKind.RECONCILIATION: terms.reconciliation_working_days,
+        DueKind.REMITTANCE: terms.remittance_working_days,
+        DueKind.DISBURSEMENT: terms.disbursement_working_days,
+    }
+    return replace(
+        make_due(calendar, case_id, kind, party, since=since, working_days=days[kind]),
+        reminder_distances=terms.reminder_distances,
+        escalation_distances=terms.escalation_distances,
+        deemed_consent=terms.deemed_consent and kind is DueKind.RECONCILIATION,
     )
-    return [after for before, after in now if after != before]
+
+
+def suspend(calendar: WorkCalendar, due: Due, today: date) -> Due | list[Refusal]:
+    """The due with its clock standing still from today on, with the working days that are left of it."""
+    if due.suspended_on is not None:
+        return [errors.DUE_SUSPENDED()]
+    left = calendar.between(max(today, due.since), due.due_on)
+    if left < 0:
+        return [errors.DUE_OVER()]
+    return replace(due, suspended_on=today, working_days=left)
+
+
+def resume(calendar: WorkCalendar, due: Due, today: date) -> Due | list[Refusal]:
+    """The due with its clock running again from today on: the working days that were left continue."""
+    if due.suspended_on is None:
+        return [errors.DUE_NOT_SUSPENDED()]
+    since = max(today, due.since)
+    deadline = calendar.add(since, due.working_days)
+    return replace(due, since=since, due_on=deadline.day, provisional=deadline.provisional, suspended_on=None)
+
+
+def told_at(level_no: int, party: str, care_region: str, regions: RegionTree) -> str | None:
+    """The agency that is told at a level of escalation: of a facility its care agency, then always the one above.
+
+    None where nobody is above.
+    """
+    place = party if party in regions else care_region
+    path = regions.ancestors(place) if place in regions else (place,)
+    at = level_no if party == place else level_no - 1
+    return path[at] if at < len(path) else None
+
+
+def consents(calendar: WorkCalendar, due: Due, stood_since: date, today: date) -> bool:
+    """Whether a party's silence is agreement today (逾期视为确认).
+
+    Its day is over, and the numbers have stood for as many working days as it had to look at them: whoever sees them
+    late has the whole time from then on.
+    """
+    silent = due.kind is DueKind.RECONCILIATION and due.suspended_on is None and today > due.due_on
+    return due.deemed_consent and silent and today > calendar.add(stood_since, due.working_days).day
+
+
+def recompute(calendar: WorkCalendar, clocks: Iterable[tuple[date, int]]) -> list[tuple[date, int, date, bool]]:
+    """For clocks by beginning and working days: those, and when they end by the calendar as it is known now, and
+    whether that day is provisional."""
+    ends = ((since, days, calendar.add(since, days)) for since, days in clocks)
+    return [(since, days, deadline.day, deadline.provisional) for since, days, deadline in ends]
 
 
 def reached_until(calendar: WorkCalendar, today: date, distance: int) -> date:

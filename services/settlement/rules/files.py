@@ -113,7 +113,8 @@ class Layout:
     width: int
     positions: Table[Field, int]
     units: Table[Field, Unit]
-    facility_code: str
+    facility_code: str | None
+    """The only facility it may name; None for any."""
     refund_yes: frozenset[str] = YES
     refund_no: frozenset[str] = NO
 
@@ -123,7 +124,7 @@ class Layout:
         return Field.NUMBER in self.positions
 
 
-def make_layout(header: Sequence[str], mapping: Mapping | None, facility_code: str) -> Layout | list[Refusal]:
+def make_layout(header: Sequence[str], mapping: Mapping | None, facility_code: str | None) -> Layout | list[Refusal]:
     """What the columns of a header mean, by a mapping or by their known names; or all that is wrong with them."""
     if len(header) > COLUMNS_MAX:
         return [errors.FILE_COLUMNS_MANY(count=len(header), limit=COLUMNS_MAX)]
@@ -330,13 +331,17 @@ def _quick_column(layout: Layout, field: Field | None, delimiter: str) -> str:
         return r"(-?[0-9]{1,10}\.[0-9]{2})" if layout.units[field] is Unit.YUAN else "(-?[0-9]{1,12})"
     usual_flags = "1" in layout.refund_yes and "0" in layout.refund_no
     patterns = {
-        Field.FACILITY: f"(?:{re.escape(layout.facility_code)}|)",
+        Field.FACILITY: _quick_facility(layout.facility_code, delimiter),
         Field.NUMBER: rf"([0-9A-Za-z][0-9A-Za-z._/-]{{0,{NUMBER_MAX - 1}}}|)",
         Field.SETTLEMENT_ID: rf"([0-9A-Za-z]{{1,{SETTLEMENT_ID_MAX}}}|)",
         Field.REFUND: "([01])" if usual_flags else "(?!)()",
         Field.SETTLED_ON: r"([0-9]{4}-[0-9]{2}-[0-9]{2}|)",
     }
     return patterns[field]
+
+
+def _quick_facility(facility_code: str | None, delimiter: str) -> str:
+    return f'[^{re.escape(delimiter)}"\\r]*' if facility_code is None else f"(?:{re.escape(facility_code)}|)"
 
 
 def _refund(layout: Layout, text: str, total: object) -> bool | Refusal:
@@ -354,7 +359,7 @@ def _objections(
 ) -> list[Refusal]:
     """What is wrong with the line as a whole; where a value could not be read, only what does not hang on it."""
     wrong = []
-    if facility_code not in ("", layout.facility_code):
+    if layout.facility_code is not None and facility_code not in ("", layout.facility_code):
         wrong.append(errors.FACILITY_FOREIGN(pointer=f"/{Field.FACILITY}"))
     if unread:
         return wrong

@@ -36,11 +36,11 @@ class ActionKind(StrEnum):
     """What a party says or does about an item."""
 
     CORRECT = "correct"
-    """The facility corrects it, in a new version of its statement or by a reversal (更正)."""
+    """Who stated corrects it, in a new version of the statement, or a facility by a reversal (更正)."""
     DISPUTE = "dispute"
-    """The facility says that the books are wrong: the care agency looks into it (异议)."""
+    """Who stated says that the books are wrong: the care agency looks into it (异议)."""
     DROP = "drop"
-    """What the facility states is dropped, the books stand (以账面为准)."""
+    """What was stated is dropped, the books stand (以账面为准)."""
     NEXT_PERIOD = "next_period"
     """The line is stated again in the next month, when its bill is in the books (转下期)."""
 
@@ -49,7 +49,7 @@ DECIDING = (ActionKind.DROP, ActionKind.NEXT_PERIOD)
 """Actions by which the next match closes the item, unless its figures have changed since."""
 
 AGENCY_ACTS = (DifferenceClass.MISSING_IN_BOOKS,)
-"""Classes the care agency looks at first: what became of the bill. All others are the facility's to explain."""
+"""Classes the care agency looks at first: what became of the bill. All others are for who stated to explain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class Item:
     """One work item as it stands. Amounts in fen."""
 
     item_no: int
-    facility_code: str
+    party: str
+    """Who stated: a facility, or an agency."""
     care_region: str
     period: str
     difference_class: str
@@ -77,6 +78,13 @@ class Item:
     reopened_count: int
     closed_at: datetime | None
     closed_as: Closing | None
+    home_region: str | None
+    """The other end of the chain, where an agency stated."""
+
+    @property
+    def facility_code(self) -> str | None:
+        """The facility that stated; None for an agency."""
+        return self.party if self.home_region is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ def check_action(item: Item, kind: ActionKind, party: str) -> list[Refusal]:
     wrong = []
     if item.state is ItemState.CLOSED:
         wrong.append(errors.ITEM_CLOSED())
-    if kind is ActionKind.DISPUTE and party != item.facility_code:
+    if kind is ActionKind.DISPUTE and party != item.party:
         wrong.append(errors.ACTION_NOT_YOURS(pointer="/kind"))
     if kind is ActionKind.NEXT_PERIOD and item.booked:
         wrong.append(errors.ITEM_BOOKED(pointer="/kind"))
@@ -117,7 +125,7 @@ def next_to_act(item: Item, kind: ActionKind, *, waits_for_approval: bool) -> st
     """Who must act once an action is taken."""
     if waits_for_approval or kind is ActionKind.DISPUTE:
         return item.care_region
-    return item.facility_code if kind is ActionKind.CORRECT else item.acting_party
+    return item.party if kind is ActionKind.CORRECT else item.acting_party
 
 
 def check_approval(item: Item, last: Action | None, subject: str) -> list[Refusal]:

@@ -28,6 +28,16 @@ class AccountKind(StrEnum):
     """医疗收入: what a facility earned and advanced for the fund (记账)."""
     BANK = "bank"
     """银行存款."""
+    CLEARING = "clearing"
+    """清算往来: what a cycle's hops with the counterparty came to and was not paid yet; it owes when positive."""
+    PREPAYMENT_LENT = "prepayment_lent"
+    """预付金 (拨出): what this agency has deposited with the counterparty, for what it will owe."""
+    PREPAYMENT_HELD = "prepayment_held"
+    """预付金 (收到): what the counterparty has deposited here; it stays the counterparty's."""
+    SUSPENSE = "suspense"
+    """暂收、暂付款: what the bank moved beside what is settled, by counterparty; by none when nobody knows whose."""
+    BENEFITS_PAYABLE = "benefits_payable"
+    """应付待遇款: what is owed to insured persons."""
 
 
 class Account(NamedTuple):
@@ -66,6 +76,7 @@ class Share(NamedTuple):
 MEDICAL_INCOME = Account(AccountKind.MEDICAL_INCOME)
 PERSONAL_ACCOUNT = Account(AccountKind.PERSONAL_ACCOUNT)
 BANK = Account(AccountKind.BANK)
+BENEFITS_PAYABLE = Account(AccountKind.BENEFITS_PAYABLE)
 
 
 @lru_cache(maxsize=10_000)
@@ -78,6 +89,12 @@ def receivable(counterparty: str) -> Account:
 def payable(counterparty: str) -> Account:
     """What is owed to `counterparty`."""
     return Account(AccountKind.PAYABLE, counterparty)
+
+
+@lru_cache(maxsize=10_000)
+def clearing(counterparty: str) -> Account:
+    """What cleared hops come to between this party and `counterparty`."""
+    return Account(AccountKind.CLEARING, counterparty)
 
 
 def bill_transfers(
@@ -111,6 +128,71 @@ def payment_transfers(creditor: str, debtor: str, amount_fen: int) -> list[Trans
         Transfer(debtor, payable(creditor), BANK, amount_fen),
         Transfer(creditor, BANK, receivable(debtor), amount_fen),
     ]
+
+
+def clearing_transfers(path: Sequence[str], amount_fen: int, *, gives_back: bool) -> list[Transfer]:
+    """Hops in a row that a cycle takes together, in all their books: the first of the path owes the last one.
+
+    Money would move from each party of the path to the next one. What the hops settle goes to the clearing account at
+    both ends and passes through the parties between them. `gives_back` is the negative month, in which what moves is
+    what the payer has as a negative receivable.
+    """
+    leaves, arrives = (receivable, payable) if gives_back else (payable, receivable)
+    between = [
+        Transfer(path[n], leaves(path[n + 1]), arrives(path[n - 1]), amount_fen) for n in range(1, len(path) - 1)
+    ]
+    return [
+        Transfer(path[0], leaves(path[1]), clearing(path[-1]), amount_fen),
+        *between,
+        Transfer(path[-1], clearing(path[0]), arrives(path[-2]), amount_fen),
+    ]
+
+
+def position_transfers(payer: str, payee: str, amount_fen: int) -> list[Transfer]:
+    """A position is paid: the clearing accounts of both ends against their banks."""
+    return [
+        Transfer(payer, clearing(payee), BANK, amount_fen),
+        Transfer(payee, BANK, clearing(payer), amount_fen),
+    ]
+
+
+def deposit_transfers(lender: str, holder: str, amount_fen: int) -> list[Transfer]:
+    """The lender adds to its prepayment with the holder; a negative amount comes back."""
+    lent, held = Account(AccountKind.PREPAYMENT_LENT, holder), Account(AccountKind.PREPAYMENT_HELD, lender)
+    return [Transfer(lender, lent, BANK, amount_fen), Transfer(holder, BANK, held, amount_fen)]
+
+
+def draw_transfers(lender: str, holder: str, amount_fen: int) -> list[Transfer]:
+    """What the lender owes the holder in a position is paid out of its prepayment."""
+    lent, held = Account(AccountKind.PREPAYMENT_LENT, holder), Account(AccountKind.PREPAYMENT_HELD, lender)
+    return [
+        Transfer(lender, clearing(holder), lent, amount_fen),
+        Transfer(holder, held, clearing(lender), amount_fen),
+    ]
+
+
+def suspense_transfers(payer: str, payee: str, amount_fen: int) -> list[Transfer]:
+    """Money that moved between two parties and settles nothing, in both books; negative when it came back."""
+    return [
+        Transfer(payer, Account(AccountKind.SUSPENSE, payee), BANK, amount_fen),
+        Transfer(payee, BANK, Account(AccountKind.SUSPENSE, payer), amount_fen),
+    ]
+
+
+def unknown_transfers(book: str, debit_fen: int) -> list[Transfer]:
+    """A debit of a bank account, or as a negative amount a credit, of which nobody knows what it is for."""
+    return [Transfer(book, Account(AccountKind.SUSPENSE), BANK, debit_fen)]
+
+
+def grant_transfers(agency: str, fund_pay_type: str, amount_fen: int) -> list[Transfer]:
+    """A payout is approved: its fund bears it, and it is owed to the person."""
+    fund = Account(AccountKind.FUND_EXPENDITURE, fund_pay_type=fund_pay_type)
+    return [Transfer(agency, fund, BENEFITS_PAYABLE, amount_fen)]
+
+
+def payout_transfers(agency: str, amount_fen: int) -> list[Transfer]:
+    """A payout leaves the bank; a negative amount came back and is owed again."""
+    return [Transfer(agency, BENEFITS_PAYABLE, BANK, amount_fen)]
 
 
 def entries(transfers: Iterable[Transfer]) -> list[Entry]:

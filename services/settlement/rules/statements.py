@@ -1,4 +1,4 @@
-"""A facility's monthly statement (汇总表) against the books: totals first, then bill by bill. Pure."""
+"""What a party states of its bills (汇总表) against the books: totals first, then bill by bill. Pure."""
 
 from __future__ import annotations
 
@@ -100,12 +100,24 @@ class Line(NamedTuple):
     account_fen: int
 
 
+class Scope(StrEnum):
+    """Which bills a statement is about."""
+
+    MONTH = "month"
+    """Those of a facility in a month (月对账)."""
+    DAY = "day"
+    """Those of a facility on one day of it (日对账)."""
+    CHAIN = "chain"
+    """Those of a month between two regions, as an agency has them in books of its own (机构间对账)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One version of a facility's statement of a month."""
+    """One version of what a party states."""
 
     statement_id: str
-    facility_code: str
+    party: str
+    """Who states: a facility, or an agency of the chain."""
     care_region: str
     period: str
     version_no: int
@@ -113,6 +125,22 @@ class Statement:
     match_no: int
     """How often it was matched bill by bill."""
     submitted_on: date
+    day: date | None = None
+    """The day a facility states; None for its whole month."""
+    home_region: str | None = None
+    """The other end of the chain an agency states; None for a facility."""
+
+    @property
+    def scope(self) -> Scope:
+        """Which bills it is about."""
+        if self.home_region is not None:
+            return Scope.CHAIN
+        return Scope.MONTH if self.day is None else Scope.DAY
+
+    @property
+    def facility_code(self) -> str | None:
+        """The facility that states; None for an agency."""
+        return self.party if self.home_region is None else None
 
 
 def check_period(period: str, today: date, *, before_month_end: bool) -> list[Refusal]:
@@ -123,6 +151,14 @@ def check_period(period: str, today: date, *, before_month_end: bool) -> list[Re
     if today <= last and not before_month_end:
         return [errors.MONTH_NOT_OVER(pointer="/period", period=period)]
     return []
+
+
+def check_day(day: date, period: str, today: date) -> list[Refusal]:
+    """What keeps a day from being stated today."""
+    first, last = month_bounds(period)
+    if not first <= day <= last:
+        return [errors.DAY_ELSEWHERE(pointer="/day", period=period)]
+    return [errors.DAY_NOT_OVER(pointer="/day", day=str(day))] if today <= day else []
 
 
 def check_totals(totals: Sequence[tuple[Key, Sums]]) -> list[Refusal]:

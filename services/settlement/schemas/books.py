@@ -113,8 +113,9 @@ class EntryView(View):
     fund_pay_type: str
     amount_fen: int
     kind: str
-    """bill, reversal or payment."""
-    case_id: str
+    """bill, reversal, payment; clearing and clearing_reversal where a cycle takes a case or lets it go; prepayment."""
+    case_id: str | None
+    """None where it is of no single case."""
     period: str
     value_date: date
     booked_at: datetime
@@ -325,8 +326,13 @@ class ProofView(View):
                     "chains_off": 0,
                     "payments_off": 0,
                     "payments_unbooked": 0,
+                    "confirmations_off": 0,
                     "paid_fen": 0,
                     "received_fen": 0,
+                    "positions_off": 0,
+                    "obligations_off": 0,
+                    "clearing_off": 0,
+                    "prepayments_off": 0,
                     "classes_off": 0,
                     "unknown_reversals": [],
                     "unknown_reversals_count": 0,
@@ -374,8 +380,18 @@ class ProofView(View):
     payments_off: int
     """Paid hops without payment, payments without paid hop, or another amount."""
     payments_unbooked: int
+    confirmations_off: int
+    """Confirmations of other numbers than the case has, that no accepted objection explains."""
     paid_fen: int
     received_fen: int
+    positions_off: int
+    """Positions that are not the sum of their hops."""
+    obligations_off: int
+    """Parties whose positions in a cycle do not come to what they owe and are owed in its cases."""
+    clearing_off: int
+    """Clearing accounts that do not hold exactly what is not settled."""
+    prepayments_off: int
+    """Prepayments that are not what moved them."""
     classes_off: int
     """Statements whose classes do not add up to both sides."""
     unknown_reversals: list[ReversalView]
@@ -414,8 +430,13 @@ class ProofView(View):
             chains_off=cases.chains_off,
             payments_off=cases.payments_off,
             payments_unbooked=cases.payments_unbooked,
+            confirmations_off=cases.confirmations_off,
             paid_fen=cases.paid_fen,
             received_fen=cases.received_fen,
+            positions_off=proof.clearing.positions_off,
+            obligations_off=proof.clearing.obligations_off,
+            clearing_off=proof.clearing.clearing_off,
+            prepayments_off=proof.clearing.prepayments_off,
             classes_off=proof.classes_off,
             unknown_reversals=[ReversalView.of(row) for row in proof.unknown_reversals[:100]],
             unknown_reversals_count=len(proof.unknown_reversals),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
 from services.settlement.rules.cases import Case, Hop, State
+from services.settlement.rules.clearing_states import NAMES, clr_stas
 from services.settlement.rules.dues import Due
+from services.settlement.rules.orders import OrderState
 from services.settlement.store.cases import Confirmed, StepTaken
-from services.settlement.store.dues import DueOfCase
+from services.settlement.store.dues import DueOfCase, Suspension
 from services.settlement.store.payments import PaymentRow
 from shared.http.paging import PageQuery
 from shared.http.types import Body, Code, Id, Month, RegionCode, View
@@ -48,6 +50,7 @@ _DUE: dict[str, JsonValue] = {
     "due_on": "2026-11-23",
     "provisional": False,
     "working_days_left": 9,
+    "suspended_on": None,
 }
 
 
@@ -119,6 +122,14 @@ class PartyView(View):
     """What the party is in this case, home before clearing before care where one agency is several."""
     confirmed_at: datetime | None
     confirmed_by: str | None
+    """The person; null where it is deemed."""
+    deemed: bool = False
+    """By its silence (逾期视为确认)."""
+    numbers_hash: str | None = None
+    """What it confirmed."""
+    stands_for: str | None = None
+    """The hash of the case's numbers, where accepted objections took bills out of those it confirmed: what it confirmed
+    stands for the rest."""
 
 
 class HopView(View):
@@ -162,6 +173,8 @@ class DueView(View):
     """The day lies beyond the published calendar and may still move (暂定)."""
     working_days_left: int
     """Negative once it is overdue."""
+    suspended_on: date | None = None
+    """Since when its clock stands still (中止)."""
 
     @classmethod
     def of(cls, due: Due, calendar: WorkCalendar, today: date) -> DueView:
@@ -174,6 +187,7 @@ class DueView(View):
             due_on=due.due_on,
             provisional=due.provisional,
             working_days_left=calendar.between(today, due.due_on),
+            suspended_on=due.suspended_on,
         )
 
 
@@ -209,6 +223,7 @@ class DueOfCaseView(View):
     due_on: date
     provisional: bool
     working_days_left: int
+    suspended_on: date | None = None
 
     @classmethod
     def of(cls, due: DueOfCase, calendar: WorkCalendar, today: date) -> DueOfCaseView:
@@ -227,6 +242,7 @@ class DueOfCaseView(View):
             due_on=due.due_on,
             provisional=due.provisional,
             working_days_left=calendar.between(today, due.due_on),
+            suspended_on=due.suspended_on,
         )
 
 
@@ -245,6 +261,28 @@ class StepView(View):
         return cls.model_validate(taken, from_attributes=True)
 
 
+class SuspensionView(View):
+    """A stretch in which a clock stood still, or stands still."""
+
+    kind: str
+    party: str
+    suspended_on: date
+    days_left: int
+    reason: str
+    papers: list[str]
+    suspended_party: str
+    suspended_by: str | None
+    """The officer; null where it follows from an objection."""
+    resumed_on: date | None
+    resumed_party: str | None
+    resumed_by: str | None
+
+    @classmethod
+    def of(cls, suspension: Suspension) -> SuspensionView:
+        """The view of a suspension."""
+        return cls.model_validate(suspension, from_attributes=True)
+
+
 class CaseDetail(CaseView):
     """A case with its chain of parties, its money, its clocks and its history."""
 
@@ -259,13 +297,19 @@ class CaseDetail(CaseView):
                             "capacity": "facility",
                             "confirmed_at": "2026-11-02T02:00:00Z",
                             "confirmed_by": "his-1",
+                            "deemed": False,
+                            "numbers_hash": HASH,
+                            "stands_for": None,
                         },
                         {"party": "411603", "capacity": "care", "confirmed_at": None, "confirmed_by": None},
                         {"party": "411600", "capacity": "clearing", "confirmed_at": None, "confirmed_by": None},
                         {"party": "411681", "capacity": "home", "confirmed_at": None, "confirmed_by": None},
                     ],
+                    "clr_stas": "40",
+                    "clr_stas_name": "审核完成",
                     "hops": [],
                     "dues": [_DUE],
+                    "suspensions": [],
                     "history": [
                         {
                             "step": "match",
@@ -280,33 +324,44 @@ class CaseDetail(CaseView):
         }
     )
 
+    clr_stas: str
+    """The national code of where it stands (清算状态)."""
+    clr_stas_name: str
     parties: list[PartyView]
     hops: list[HopView]
     dues: list[DueView]
+    suspensions: list[SuspensionView]
+    """When clocks of the case stood still, and stand still."""
     history: list[StepView]
 
     @classmethod
     def of_all(
         cls,
         case: Case,
+        order: OrderState | None,
         confirmed: Sequence[Confirmed],
         payments: Sequence[PaymentRow],
         dues: Sequence[DueView],
         history: Sequence[StepTaken],
+        suspensions: Sequence[Suspension],
+        carried: Mapping[str, str],
     ) -> CaseDetail:
         """The view of a case with everything that belongs to it."""
         by_party = {c.party: c for c in confirmed}
         by_hop = {p.hop_no: p for p in payments}
         return cls(
             **_case_fields(case),
-            parties=[_party(case, party, by_party.get(party)) for party in case.parties],
+            clr_stas=clr_stas(case, order),
+            clr_stas_name=NAMES[clr_stas(case, order)],
+            parties=[_party(case, party, by_party.get(party), carried.get(party)) for party in case.parties],
             hops=[HopView.of(hop, by_hop.get(hop.hop_no)) for hop in case.hops],
             dues=list(dues),
+            suspensions=[SuspensionView.of(suspension) for suspension in suspensions],
             history=[StepView.of(step) for step in history],
         )
 
 
-def _party(case: Case, party: str, confirmed: Confirmed | None) -> PartyView:
+def _party(case: Case, party: str, confirmed: Confirmed | None, stands_for: str | None) -> PartyView:
     capacities: dict[str, Literal["facility", "care", "clearing", "home"]] = {
         case.facility_code: "facility",
         case.care_region: "care",
@@ -318,6 +373,9 @@ def _party(case: Case, party: str, confirmed: Confirmed | None) -> PartyView:
         capacity=capacities.get(party, "agency"),
         confirmed_at=None if confirmed is None else confirmed.confirmed_at,
         confirmed_by=None if confirmed is None else confirmed.confirmed_by,
+        deemed=confirmed is not None and confirmed.confirmed_by is None,
+        numbers_hash=None if confirmed is None else confirmed.numbers_hash,
+        stands_for=stands_for,
     )
 
 

@@ -74,7 +74,7 @@ class FileQuery(Query):
     """How a file is to be read."""
 
     mapping: Code | None = None
-    """The name of a saved mapping of the facility's; without it the columns have the names everybody knows."""
+    """The name of a saved mapping of the caller's; without it the columns have the names everybody knows."""
 
 
 class FileView(View):
@@ -155,7 +155,8 @@ class Reading:
 
     form: Form
     mapping: Mapping | None
-    facility_code: str
+    facility_code: str | None
+    """The only facility its lines may name; None for any."""
     chunk_lines: int
     from_line: int = 0
     """Up to here its lines are known already: they make the first chunk."""

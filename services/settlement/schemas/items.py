@@ -33,6 +33,8 @@ _ITEM: dict[str, JsonValue] = {
     "closed_at": None,
     "closed_as": None,
     "statement_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q",
+    "party": "H41160300001",
+    "home_region": None,
 }
 _ACTION: dict[str, JsonValue] = {
     "kind": "drop",
@@ -52,6 +54,8 @@ class ItemQuery(PageQuery):
 
     period: Month | None = None
     facility_code: Code | None = None
+    party: Code | None = None
+    """Who stated: a facility, or an agency."""
     state: ItemState | None = None
     difference_class: DifferenceClass | None = None
     mine: bool = False
@@ -64,14 +68,15 @@ class ItemView(View):
     model_config = ConfigDict(json_schema_extra={"examples": [_ITEM]})
 
     item_no: int
-    facility_code: str
+    facility_code: str | None
+    """The facility that stated; null for an agency."""
     care_region: str
     period: str
     difference_class: str
     state: str
     """open, closed."""
     acting_party: str
-    """Who must act, the facility or its care agency."""
+    """Who must act: who stated, or the care agency."""
     due_on: date
     provisional: bool
     """The day lies beyond the published calendar."""
@@ -83,6 +88,10 @@ class ItemView(View):
     closed_as: str | None
     """agreed, decided, books_stand."""
     statement_id: str
+    party: str
+    """Who stated: a facility, or an agency."""
+    home_region: str | None
+    """The other end of the chain, where an agency stated."""
 
     @classmethod
     def of(cls, item: Item) -> ItemView:

@@ -167,7 +167,7 @@ class TrialView(View):
     refusals: list[TrialRefusalView]
 
 
-async def try_mapping(body: TrialBody, facility_code: str, language: str) -> TrialView:
+async def try_mapping(body: TrialBody, facility_code: str | None, language: str) -> TrialView:
     """Read the first lines of a sample by a mapping."""
     mapping = read_mapping(body.mapping) if body.mapping else None
     if isinstance(mapping, list):
@@ -181,7 +181,7 @@ async def try_mapping(body: TrialBody, facility_code: str, language: str) -> Tri
 
 
 async def _first_lines(
-    body: TrialBody, mapping: Mapping | None, facility_code: str
+    body: TrialBody, mapping: Mapping | None, facility_code: str | None
 ) -> tuple[Sequence[StatedLine], Sequence[RefusedLine]]:
     sample = base64.b64decode(body.sample_base64)
 

@@ -27,6 +27,7 @@ _PAYMENT: dict[str, JsonValue] = {
     "proposed_at": "2026-11-05T02:00:00Z",
     "approved_by": None,
     "paid_at": None,
+    "order_id": None,
 }
 
 
@@ -77,6 +78,8 @@ class PaymentView(View):
     proposed_at: datetime
     approved_by: str | None
     paid_at: datetime | None
+    order_id: str | None
+    """The newest order that is to pay it, where the payer pays by bank."""
 
     @classmethod
     def of(cls, row: PaymentRow) -> PaymentView:
@@ -93,6 +96,7 @@ class PaymentView(View):
             proposed_at=row.proposed_at,
             approved_by=row.approved_by,
             paid_at=row.paid_at,
+            order_id=row.order_id,
         )
 
 
@@ -133,16 +137,20 @@ class ApprovalView(View):
     payment_id: str
     case_id: str | None
     case_state: str | None
+    order_id: str | None
+    """The order that was approved, where the payer pays by bank: the case moves when the bank has paid."""
     errors: list[RefusalView]
 
     @classmethod
-    def of(cls, payment_id: str, outcome: Approved | list[Refusal], language: str) -> ApprovalView:
+    def of(cls, payment_id: str, outcome: Approved | str | list[Refusal], language: str) -> ApprovalView:
         """The view of one outcome."""
+        if isinstance(outcome, str):
+            return cls(payment_id=payment_id, case_id=None, case_state=None, order_id=outcome, errors=[])
         if isinstance(outcome, tuple):
             _, case = outcome
-            return cls(payment_id=payment_id, case_id=case.case_id, case_state=case.state, errors=[])
+            return cls(payment_id=payment_id, case_id=case.case_id, case_state=case.state, order_id=None, errors=[])
         errors = [RefusalView.of(refusal, language) for refusal in outcome]
-        return cls(payment_id=payment_id, case_id=None, case_state=None, errors=errors)
+        return cls(payment_id=payment_id, case_id=None, case_state=None, order_id=None, errors=errors)
 
 
 class ApprovalsView(View):
@@ -151,7 +159,17 @@ class ApprovalsView(View):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"items": [{"payment_id": PAYMENT_ID, "case_id": CASE_ID, "case_state": "disbursing", "errors": []}]}
+                {
+                    "items": [
+                        {
+                            "payment_id": PAYMENT_ID,
+                            "case_id": CASE_ID,
+                            "case_state": "disbursing",
+                            "order_id": None,
+                            "errors": [],
+                        }
+                    ]
+                }
             ]
         }
     )

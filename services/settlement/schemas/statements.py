@@ -8,11 +8,11 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from services.settlement.rules.statements import ClassNumbers, Comparison, Key, Line, Statement, Sums
+from services.settlement.rules.statements import ClassNumbers, Comparison, Key, Line, Statement, StatementState, Sums
 from services.settlement.store.statements import Difference, Resolution
 from services.settlement.use_cases.statements import Report
 from shared.http.paging import PageQuery
-from shared.http.types import Body, Code, Fen, Id, Month, RegionCode, Text, View
+from shared.http.types import Body, Code, Day, Fen, Id, Month, RegionCode, Text, View
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 """A number of bills."""
@@ -38,6 +38,9 @@ _STATEMENT: dict[str, JsonValue] = {
     "version_no": 1,
     "state": "matched",
     "submitted_on": "2026-11-02",
+    "party": "H41160300001",
+    "home_region": None,
+    "day": None,
 }
 
 
@@ -64,12 +67,58 @@ class TotalBody(Body):
 
 
 class StatementBody(Body):
-    """A facility's statement of a month (汇总表)."""
+    """A facility's statement of a month (汇总表), or of one day of it (日对账)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"period": "2026-10", "totals": [{**_KEY, **_SUMS}]}]})
 
     period: Month
+    day: Day | None = None
+    """The one day that is stated, by the time of settlement; null for the whole month."""
     totals: Annotated[list[TotalBody], Field(max_length=2000)]
+
+
+class AgencyTotalBody(Body):
+    """One group of an agency's statement: its chain has one home region."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"insutype": "390", "clr_type": "21", "refund": False, **_SUMS}]}
+    )
+
+    insutype: Code
+    clr_type: Code
+    refund: bool
+    total_fen: Fen
+    fund_fen: Fen
+    account_fen: Fen
+    bill_count: Count
+
+    def group(self, home_region: str) -> tuple[Key, Sums]:
+        """The group as the rules see it."""
+        key = Key(home_region, self.insutype, self.clr_type, self.refund)
+        return key, Sums(self.total_fen, self.fund_fen, self.account_fen, self.bill_count)
+
+
+class AgencyStatementBody(Body):
+    """A month of a chain as an agency of it has it in its own books (机构间对账单)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "period": "2026-10",
+                    "care_region": "411603",
+                    "home_region": "411681",
+                    "totals": [{"insutype": "390", "clr_type": "21", "refund": False, **_SUMS}],
+                }
+            ]
+        }
+    )
+
+    period: Month
+    care_region: RegionCode
+    home_region: RegionCode
+    """The two ends of the chain."""
+    totals: Annotated[list[AgencyTotalBody], Field(max_length=2000)]
 
 
 class LineBody(Body):
@@ -188,6 +237,41 @@ class ResolutionView(View):
         return cls.model_validate(row, from_attributes=True)
 
 
+_DAY: dict[str, JsonValue] = {
+    "day": "2026-10-12",
+    "statement_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6Q",
+    "version_no": 1,
+    "state": "matched",
+    "agreed": True,
+}
+
+
+class DayView(View):
+    """One day of a month as the facility stated it before."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_DAY]})
+
+    day: date
+    statement_id: str
+    version_no: int
+    state: str
+    agreed: bool
+    """Whether it agreed with the books, or differed by nothing that was not decided (平)."""
+
+    @classmethod
+    def of(cls, row: Statement) -> DayView:
+        """The view of a day."""
+        if row.day is None:
+            raise ValueError("a statement of a whole month is no day of it")
+        return cls(
+            day=row.day,
+            statement_id=row.statement_id,
+            version_no=row.version_no,
+            state=row.state,
+            agreed=row.state is StatementState.MATCHED,
+        )
+
+
 class StatementView(View):
     """One version of a statement with the outcome of its comparison."""
 
@@ -198,6 +282,7 @@ class StatementView(View):
                     **_STATEMENT,
                     "totals": [{**_KEY, "stated": _SUMS, "books": _SUMS, "equal": True}],
                     "classes": [],
+                    "days": [_DAY],
                     "resolution": None,
                 }
             ]
@@ -205,16 +290,25 @@ class StatementView(View):
     )
 
     statement_id: str
-    facility_code: str
+    facility_code: str | None
+    """The facility that stated; null for an agency."""
     care_region: str
     period: str
     version_no: int
     state: str
     """details_wanted, differences, matched, reopened (about to be compared again), replaced."""
     submitted_on: date
+    party: str
+    """Who stated: a facility, or an agency."""
+    home_region: str | None
+    """The other end of the chain, where an agency stated."""
+    day: date | None
+    """The one day a facility stated; null for its month."""
     totals: list[TotalView]
     classes: list[ClassView]
     resolution: ResolutionView | None
+    days: list[DayView]
+    """Of a month: the days of it that were stated, as they stand."""
 
     @classmethod
     def of(cls, report: Report) -> StatementView:
@@ -222,7 +316,10 @@ class StatementView(View):
         s = report.statement
         return cls(
             statement_id=s.statement_id,
+            party=s.party,
             facility_code=s.facility_code,
+            home_region=s.home_region,
+            day=s.day,
             care_region=s.care_region,
             period=s.period,
             version_no=s.version_no,
@@ -231,6 +328,7 @@ class StatementView(View):
             totals=[TotalView.of(row) for row in report.comparisons],
             classes=[ClassView.of(row) for row in report.classes],
             resolution=None if report.resolution is None else ResolutionView.of(report.resolution),
+            days=[DayView.of(day) for day in report.days],
         )
 
 
@@ -240,12 +338,19 @@ class StatementHead(View):
     model_config = ConfigDict(json_schema_extra={"examples": [_STATEMENT]})
 
     statement_id: str
-    facility_code: str
+    facility_code: str | None
+    """The facility that stated; null for an agency."""
     care_region: str
     period: str
     version_no: int
     state: str
     submitted_on: date
+    party: str
+    """Who stated: a facility, or an agency."""
+    home_region: str | None
+    """The other end of the chain, where an agency stated."""
+    day: date | None
+    """The one day a facility stated; null for its month."""
 
     @classmethod
     def of(cls, row: Statement) -> StatementHead:
@@ -258,6 +363,9 @@ class StatementQuery(PageQuery):
 
     period: Month | None = None
     facility_code: Code | None = None
+    party: Code | None = None
+    """Who stated: a facility, or an agency."""
+    day: Day | None = None
 
 
 DIFFERENCE_EXAMPLE: dict[str, JsonValue] = {

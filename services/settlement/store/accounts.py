@@ -75,7 +75,7 @@ class Movement:
     fund_pay_type: str
     amount_fen: int
     kind: str
-    case_id: str
+    case_id: str | None
     period: str
     value_date: date
     booked_at: datetime

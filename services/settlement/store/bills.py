@@ -58,6 +58,7 @@ CASES_INSERT = """
     ORDER BY f, p, home, care
     ON CONFLICT DO NOTHING
 """
+BILLS_KNOWN = "SELECT settlement_id FROM bill WHERE settlement_id = ANY($1::text[])"
 BILLS_INSERT = """
     INSERT INTO bill (settlement_id, case_id, visit_id, person_id, facility_code, facility_settlement_no, care_region,
         home_region, insutype, med_type, clr_type, refund, reverses_settlement_id, settled_at, settled_period, period,
@@ -125,7 +126,8 @@ class Transaction(NamedTuple):
 
     transaction_id: str
     kind: str
-    case_id: str
+    case_id: str | None
+    """None where it is of no single case: a position of a cycle is paid."""
     period: str
     value_date: date
     reverses_transaction_id: str | None
@@ -170,6 +172,11 @@ async def add_cases(tx: Connection, cases: Sequence[NewCase], now: datetime) -> 
     """Open cases; one that somebody else opens at the same time stays theirs."""
     rows = [(c.case_id, *c.key, c.clearing_region, " ".join(c.chain)) for c in cases]
     await tx.execute(CASES_INSERT, *columns(rows, 7), now)
+
+
+async def booked_already(tx: Connection, settlement_ids: Iterable[str]) -> set[str]:
+    """Those of some bills that are in the books."""
+    return {row["settlement_id"] for row in await tx.fetch(BILLS_KNOWN, list(settlement_ids))}
 
 
 async def add_bills(tx: Connection, placed: Sequence[Placed], now: datetime) -> set[str]:

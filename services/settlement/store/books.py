@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from services.settlement.store.carried import cleared
 from shared.database import Connection, row_to, rows_to
 from shared.telemetry import is_sampled
 
@@ -19,7 +20,10 @@ BILL = """
     FROM bill b
 """
 BILL_BY_ID = BILL + " WHERE b.settlement_id = $1"
-BILLS_OF_CASE = BILL + " WHERE b.case_id = $1 AND b.settlement_id > $2 ORDER BY b.settlement_id LIMIT $3"
+BILLS_OF_CASE = (
+    BILL.replace("FROM bill b\n", f"FROM {cleared('= $1')} AS b\n")
+    + " WHERE b.settlement_id > $2 ORDER BY b.settlement_id LIMIT $3"
+)
 _ENTRY = """
     SELECT e.transaction_id, e.line_no, e.book, e.account_kind, e.counterparty, e.fund_pay_type, e.amount_fen,
         t.kind, t.case_id, t.period, t.value_date, t.booked_at, t.reverses_transaction_id
@@ -46,16 +50,24 @@ PARTY_REGIONS = "SELECT facility_code, region FROM facility WHERE facility_code 
 # What the bills of a month made each party owe and be owed, and what has moved since.
 SUMMARY = """
     SELECT e.book AS party,
-        coalesce(sum(e.amount_fen) FILTER (WHERE e.account_kind = 'receivable' AND t.kind <> 'payment'), 0)::bigint
+        coalesce(sum(e.amount_fen) FILTER (
+            WHERE e.account_kind = 'receivable' AND t.kind IN ('bill', 'reversal')), 0)::bigint
             AS owed_fen,
-        coalesce(-sum(e.amount_fen) FILTER (WHERE e.account_kind = 'payable' AND t.kind <> 'payment'), 0)::bigint
+        coalesce(-sum(e.amount_fen) FILTER (
+            WHERE e.account_kind = 'payable' AND t.kind IN ('bill', 'reversal')), 0)::bigint
             AS owing_fen,
         coalesce(sum(e.amount_fen) FILTER (WHERE e.account_kind IN ('fund_expenditure', 'personal_account')),
             0)::bigint AS borne_fen,
-        coalesce(-sum(e.amount_fen) FILTER (WHERE e.account_kind = 'bank' AND e.amount_fen < 0), 0)::bigint AS paid_fen,
-        coalesce(sum(e.amount_fen) FILTER (WHERE e.account_kind = 'bank' AND e.amount_fen > 0), 0)::bigint
-            AS received_fen
+        coalesce(min(p.paid_fen), 0)::bigint AS paid_fen, coalesce(min(p.received_fen), 0)::bigint AS received_fen
     FROM settlement_case c JOIN ledger_transaction t USING (case_id) JOIN ledger_entry e USING (transaction_id)
+    LEFT JOIN (
+        SELECT party, sum(amount_fen) FILTER (WHERE pays) AS paid_fen,
+            sum(amount_fen) FILTER (WHERE NOT pays) AS received_fen
+        FROM settlement_case c JOIN hop h USING (case_id)
+        CROSS JOIN LATERAL (VALUES (h.payer, true), (h.payee, false)) AS ends(party, pays)
+        WHERE h.state = 'paid' AND c.period = $1 AND (c.facility_code = $2 OR c.chain && $3::text[])
+        GROUP BY party
+    ) AS p ON p.party = e.book
     WHERE c.period = $1 AND (c.facility_code = $2 OR c.chain && $3::text[])
     GROUP BY e.book ORDER BY e.book
 """
@@ -79,33 +91,50 @@ PROOF_BILLS = """
     SELECT count(*) AS bills, count(*) FILTER (WHERE refund) AS reversals,
         coalesce(sum(total_fen), 0)::bigint AS total_fen, coalesce(sum(fund_fen), 0)::bigint AS fund_fen,
         coalesce(sum(account_fen), 0)::bigint AS account_fen, coalesce(sum(payable_fen), 0)::bigint AS payable_fen,
-        (SELECT coalesce(sum(amount_fen), 0)::bigint FROM ledger_entry
-         WHERE account_kind IN ('fund_expenditure', 'personal_account')) AS borne_fen,
+        (SELECT coalesce(sum(e.amount_fen), 0)::bigint
+         FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
+         WHERE e.account_kind IN ('fund_expenditure', 'personal_account') AND t.kind <> 'payout') AS borne_fen,
         (SELECT coalesce(-sum(amount_fen), 0)::bigint FROM ledger_entry
          WHERE account_kind = 'medical_income') AS income_fen,
         (SELECT count(*) FROM bill b FULL JOIN
-            (SELECT transaction_id FROM ledger_transaction WHERE kind <> 'payment') AS t
+            (SELECT transaction_id FROM ledger_transaction WHERE kind IN ('bill', 'reversal')) AS t
             ON t.transaction_id = b.settlement_id
          WHERE b.settlement_id IS NULL OR (t.transaction_id IS NULL AND b.payable_fen <> 0)) AS unbooked
     FROM bill
 """
-# What one party's book holds as receivable from another is what the other's holds as payable to it.
+# What one party's book holds as receivable from another is what the other's holds as payable to it; so with cleared
+# hops, and with prepayments.
 PROOF_MIRROR = """
     SELECT count(*) FROM (
         SELECT FROM (
-            SELECT book AS creditor, counterparty AS debtor, amount_fen FROM ledger_entry
+            SELECT 'owed' AS kind, book AS creditor, counterparty AS debtor, amount_fen FROM ledger_entry
             WHERE account_kind = 'receivable'
             UNION ALL
-            SELECT counterparty, book, amount_fen FROM ledger_entry WHERE account_kind = 'payable'
-        ) AS ends GROUP BY creditor, debtor HAVING sum(amount_fen) <> 0
+            SELECT 'owed', counterparty, book, amount_fen FROM ledger_entry WHERE account_kind = 'payable'
+            UNION ALL
+            SELECT 'cleared', least(book, counterparty), greatest(book, counterparty), amount_fen FROM ledger_entry
+            WHERE account_kind = 'clearing'
+            UNION ALL
+            SELECT 'prepaid', book, counterparty, amount_fen FROM ledger_entry WHERE account_kind = 'prepayment_lent'
+            UNION ALL
+            SELECT 'prepaid', counterparty, book, amount_fen FROM ledger_entry WHERE account_kind = 'prepayment_held'
+            UNION ALL
+            SELECT 'suspended', least(book, counterparty), greatest(book, counterparty), amount_fen FROM ledger_entry
+            WHERE account_kind = 'suspense' AND counterparty <> ''
+        ) AS ends GROUP BY kind, creditor, debtor HAVING sum(amount_fen) <> 0
     ) AS off
 """
-PROOF_CASES = """
+PROOF_CASES = f"""
     SELECT
         (SELECT count(*) FROM settlement_case c
          WHERE c.numbers_hash IS NOT NULL AND (c.bill_count, c.total_fen, c.fund_fen, c.account_fen) IS DISTINCT FROM
-            (SELECT (count(*), sum(b.total_fen)::bigint, sum(b.fund_fen)::bigint, sum(b.account_fen)::bigint)
-             FROM bill b WHERE b.case_id = c.case_id)) AS numbers_off,
+            (SELECT (count(*), coalesce(sum(b.total_fen), 0)::bigint, coalesce(sum(b.fund_fen), 0)::bigint,
+                     coalesce(sum(b.account_fen), 0)::bigint)
+             FROM {cleared("= c.case_id")} AS b)) AS numbers_off,
+        (SELECT count(*) FROM confirmation f JOIN settlement_case c USING (case_id)
+         WHERE c.numbers_hash <> f.numbers_hash AND NOT EXISTS (
+            SELECT FROM carried_confirmation k
+            WHERE (k.case_id, k.party, k.to_hash) = (f.case_id, f.party, c.numbers_hash))) AS confirmations_off,
         (SELECT count(*) FROM settlement_case c JOIN hop h USING (case_id)
          WHERE h.amount_fen <> abs(c.payable_fen)) AS hops_off,
         (SELECT count(*) FROM settlement_case c
@@ -113,14 +142,22 @@ PROOF_CASES = """
             CASE WHEN c.state IN ('confirmed', 'remitting', 'disbursing', 'closed') AND c.payable_fen <> 0
                  THEN cardinality(c.chain) ELSE 0 END) AS chains_off,
         (SELECT count(*) FROM hop h FULL JOIN payment p USING (case_id, hop_no)
-         WHERE coalesce(h.state = 'paid', false) <> (p.paid_at IS NOT NULL) OR h.amount_fen <> p.amount_fen)
-            AS payments_off,
-        (SELECT count(*) FROM payment p FULL JOIN (SELECT * FROM ledger_transaction WHERE kind = 'payment') t
+         LEFT JOIN (SELECT n.case_id, n.hop_no FROM position_hop n JOIN clearing_position q USING (position_id)
+                    WHERE n.live AND q.state = 'settled') AS cleared USING (case_id, hop_no)
+         WHERE coalesce(h.state = 'paid', false) <> (p.paid_at IS NOT NULL OR cleared.case_id IS NOT NULL)
+            OR h.amount_fen <> p.amount_fen) AS payments_off,
+        (SELECT count(*) FROM payment p
+         FULL JOIN (SELECT * FROM ledger_transaction WHERE kind = 'payment' AND case_id IS NOT NULL) t
             ON t.transaction_id = p.payment_id
          WHERE (p.paid_at IS NULL) <> (t.transaction_id IS NULL)) AS payments_unbooked,
-        (SELECT coalesce(sum(amount_fen), 0)::bigint FROM payment WHERE paid_at IS NOT NULL) AS paid_fen,
-        (SELECT coalesce(sum(amount_fen), 0)::bigint FROM ledger_entry
-         WHERE account_kind = 'bank' AND amount_fen > 0) AS received_fen
+        (SELECT coalesce(sum(amount_fen), 0)::bigint FROM (
+            SELECT amount_fen FROM payment WHERE paid_at IS NOT NULL
+            UNION ALL SELECT amount_fen FROM clearing_position WHERE settled_by = 'payment'
+            UNION ALL SELECT amount_fen FROM prepayment_movement WHERE kind <> 'draw' AND state = 'settled') AS paid)
+            AS paid_fen,
+        (SELECT coalesce(sum(e.amount_fen), 0)::bigint
+         FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
+         WHERE e.account_kind = 'bank' AND e.amount_fen > 0 AND t.kind IN ('payment', 'prepayment')) AS received_fen
 """
 # The classes of the last match add up to the statement and to the books as they stood.
 PROOF_CLASSES = """
@@ -206,7 +243,7 @@ class EntryRow:
     fund_pay_type: str
     amount_fen: int
     kind: str
-    case_id: str
+    case_id: str | None
     period: str
     value_date: date
     booked_at: datetime
@@ -283,6 +320,8 @@ class CaseProof:
     """The cases, hops and payments against bills and ledger."""
 
     numbers_off: int
+    confirmations_off: int
+    """Confirmations of other numbers than the case has, that nothing carried over."""
     hops_off: int
     chains_off: int
     payments_off: int

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from services.settlement.rules.cases import Case, Hop, HopKind, HopState, State
 from services.settlement.store.bills import columns
+from services.settlement.store.carried import cleared
 from shared.database import Connection, rows_to
 
 MONTH_CASES = "SELECT case_id, state FROM settlement_case WHERE facility_code = $1 AND period = $2 ORDER BY case_id"
@@ -18,18 +19,19 @@ CASES_CLEAR = """
         payable_fen = NULL, numbers_hash = NULL
     WHERE case_id = ANY($1::text[])
 """
-CASES_FREEZE = """
+CASES_FREEZE = f"""
     UPDATE settlement_case c
     SET state = $2, bill_count = n.bill_count, total_fen = n.total_fen, fund_fen = n.fund_fen,
         account_fen = n.account_fen, payable_fen = n.fund_fen + n.account_fen, numbers_hash = n.numbers_hash
     FROM (
-        SELECT case_id, count(*) AS bill_count, sum(total_fen)::bigint AS total_fen, sum(fund_fen)::bigint AS fund_fen,
-            sum(account_fen)::bigint AS account_fen,
-            encode(sha256(convert_to(case_id || E'\\n' || string_agg(
+        SELECT i.case_id, count(settlement_id) AS bill_count, coalesce(sum(total_fen), 0)::bigint AS total_fen,
+            coalesce(sum(fund_fen), 0)::bigint AS fund_fen, coalesce(sum(account_fen), 0)::bigint AS account_fen,
+            encode(sha256(convert_to(i.case_id || E'\\n' || coalesce(string_agg(
                 concat_ws(' ', settlement_id, total_fen, fund_fen, account_fen),
                 E'\\n' ORDER BY settlement_id COLLATE "C"
-            ), 'UTF8')), 'hex') AS numbers_hash
-        FROM bill WHERE case_id = ANY($1::text[]) GROUP BY case_id
+            ), ''), 'UTF8')), 'hex') AS numbers_hash
+        FROM unnest($1::text[]) AS i(case_id) LEFT JOIN {cleared("= ANY($1::text[])")} AS b ON b.cleared_in = i.case_id
+        GROUP BY i.case_id
     ) n
     WHERE c.case_id = n.case_id RETURNING c.case_id, c.numbers_hash
 """
@@ -46,7 +48,8 @@ CASES_LOCK = "SELECT case_id FROM settlement_case WHERE case_id = ANY($1::text[]
 _CASE = """
     c.case_id, c.facility_code, c.period, c.care_region, c.home_region, c.clearing_region, c.chain, c.state,
     c.bill_count, c.total_fen, c.fund_fen, c.account_fen, c.payable_fen, c.numbers_hash,
-    ARRAY(SELECT f.party FROM confirmation f WHERE f.case_id = c.case_id) AS confirmed_by
+    ARRAY(SELECT f.party FROM confirmation f WHERE f.case_id = c.case_id) AS confirmed_by,
+    ARRAY(SELECT o.party FROM objection o WHERE o.case_id = c.case_id AND o.state = 'open') AS objecting
 """
 CASES = f"SELECT {_CASE} FROM settlement_case c WHERE c.case_id = ANY($1::text[])"
 # While its numbers do not stand, a case shows what its bills come to at this moment.
@@ -55,13 +58,14 @@ _CASE_NOW = """
     coalesce(c.bill_count, n.bill_count) AS bill_count, coalesce(c.total_fen, n.total_fen) AS total_fen,
     coalesce(c.fund_fen, n.fund_fen) AS fund_fen, coalesce(c.account_fen, n.account_fen) AS account_fen,
     coalesce(c.payable_fen, n.fund_fen + n.account_fen) AS payable_fen, c.numbers_hash,
-    ARRAY(SELECT f.party FROM confirmation f WHERE f.case_id = c.case_id) AS confirmed_by
+    ARRAY(SELECT f.party FROM confirmation f WHERE f.case_id = c.case_id) AS confirmed_by,
+    ARRAY(SELECT o.party FROM objection o WHERE o.case_id = c.case_id AND o.state = 'open') AS objecting
 """
-_NUMBERS_NOW = """
+_NUMBERS_NOW = f"""
     CROSS JOIN LATERAL (
         SELECT count(*) AS bill_count, coalesce(sum(b.total_fen), 0)::bigint AS total_fen,
             coalesce(sum(b.fund_fen), 0)::bigint AS fund_fen, coalesce(sum(b.account_fen), 0)::bigint AS account_fen
-        FROM bill b WHERE b.case_id = c.case_id AND c.numbers_hash IS NULL
+        FROM {cleared("= c.case_id")} AS b WHERE c.numbers_hash IS NULL
     ) n
 """
 CASE_NOW = f"SELECT {_CASE_NOW} FROM settlement_case c {_NUMBERS_NOW} WHERE c.case_id = $1"
@@ -81,6 +85,11 @@ CONFIRMATIONS_INSERT = """
 """
 CONFIRMATIONS = """
     SELECT party, numbers_hash, confirmed_by, confirmed_at FROM confirmation WHERE case_id = $1 ORDER BY confirmed_at
+"""
+CONFIRMATIONS_CARRIED = """
+    SELECT k.party, k.to_hash FROM carried_confirmation k JOIN settlement_case c
+        ON c.case_id = k.case_id AND c.numbers_hash = k.to_hash
+    WHERE k.case_id = $1
 """
 MONTHS_CONFIRM = """
     UPDATE facility_month m SET confirmed = true
@@ -129,7 +138,8 @@ class Confirmed:
 
     party: str
     numbers_hash: str
-    confirmed_by: str
+    confirmed_by: str | None
+    """The person; None where silence is agreement."""
     confirmed_at: datetime
 
 
@@ -208,6 +218,7 @@ def _case(row: Any, hops: Sequence[Hop]) -> Case:
             "chain": tuple(values["chain"]),
             "state": State(values["state"]),
             "confirmed_by": frozenset(values["confirmed_by"]),
+            "objecting": frozenset(values["objecting"]),
         },
         hops=tuple(hops),
     )
@@ -218,14 +229,21 @@ def _hop(row: Any) -> Hop:
     return Hop(hop_no, HopKind(kind), payer, payee, amount_fen, HopState(state))
 
 
-async def add_confirmations(tx: Connection, hashes: Mapping[str, str], party: str, subject: str, at: datetime) -> None:
-    """Write a party's confirmations: the hash it saw, by case."""
+async def add_confirmations(
+    tx: Connection, hashes: Mapping[str, str], party: str, subject: str | None, at: datetime
+) -> None:
+    """Write a party's confirmations: the hash it saw, by case; without a person they are deemed."""
     await tx.execute(CONFIRMATIONS_INSERT, list(hashes), party, subject, at, list(hashes.values()))
 
 
 async def confirmations(tx: Connection, case_id: str) -> list[Confirmed]:
     """Who confirmed a case."""
     return rows_to(Confirmed, await tx.fetch(CONFIRMATIONS, case_id))
+
+
+async def carried_confirmations(tx: Connection, case_id: str) -> dict[str, str]:
+    """By party the hash of the case's numbers, where what it confirmed were others and stands for them."""
+    return {row["party"]: row["to_hash"] for row in await tx.fetch(CONFIRMATIONS_CARRIED, case_id)}
 
 
 async def confirm_months(tx: Connection, keys: Iterable[tuple[str, str]]) -> None:

@@ -19,7 +19,8 @@ _DAYS = "(t.value_date - DATE '1970-01-01')::text"
 _MOMENT = "(extract(epoch FROM t.booked_at) * 1000000)::bigint::text"
 _LINE = ("e.line_no::text", "e.book", "e.account_kind", "e.counterparty", "e.fund_pay_type", "e.amount_fen::text")
 _CANONICAL = f"""
-    concat({_text("t.transaction_id", "t.kind", "t.case_id", "t.period", _DAYS, _MOMENT)},
+    concat({_text("t.transaction_id", "t.kind")}, coalesce(length(t.case_id) || ':' || t.case_id, '~'),
+        {_text("t.period", _DAYS, _MOMENT)},
         coalesce(length(t.reverses_transaction_id) || ':' || t.reverses_transaction_id, '~'),
         (SELECT string_agg(concat({_text(*_LINE)}), '' ORDER BY e.line_no)
          FROM ledger_entry e WHERE e.transaction_id = t.transaction_id))

@@ -5,39 +5,132 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.settlement.rules.dues import Due, DueKind
 from services.settlement.store.bills import columns
 from shared.database import Connection, rows_to
 
+# Only a clock that begins on another day is set anew: one that was suspended, or that began by terms which have changed
+# since, goes on as it was. While it is suspended it stands still all the same.
 DUES_UPSERT = """
-    INSERT INTO due (case_id, kind, party, since, working_days, due_on, provisional)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[], $6::date[], $7::bool[])
+    INSERT INTO due (case_id, kind, party, since, started_on, working_days, due_on, provisional, deemed_consent,
+        reminder_distances, escalation_distances)
+    SELECT c, k, p, s, s, w, o, v, d, string_to_array(r, ' ')::int[], string_to_array(e, ' ')::int[]
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[], $6::date[], $7::bool[], $8::bool[],
+        $9::text[], $10::text[]) AS n(c, k, p, s, w, o, v, d, r, e)
     ON CONFLICT (case_id, kind, party) DO UPDATE
-    SET since = EXCLUDED.since, working_days = EXCLUDED.working_days, due_on = EXCLUDED.due_on,
-        provisional = EXCLUDED.provisional
-    WHERE due.done_at IS NULL
+    SET since = EXCLUDED.since, started_on = EXCLUDED.started_on, working_days = EXCLUDED.working_days,
+        due_on = EXCLUDED.due_on, provisional = EXCLUDED.provisional, deemed_consent = EXCLUDED.deemed_consent,
+        reminder_distances = EXCLUDED.reminder_distances, escalation_distances = EXCLUDED.escalation_distances
+    WHERE due.done_at IS NULL AND due.started_on <> EXCLUDED.started_on
+"""
+DUE_LOCKED = """
+    SELECT case_id, kind, party, since, working_days, due_on, provisional, started_on, reminder_distances,
+        escalation_distances, deemed_consent, suspended_on
+    FROM due WHERE case_id = $1 AND kind = $2 AND party = $3 AND done_at IS NULL FOR UPDATE
+"""
+DUE_SET = """
+    UPDATE due SET since = $4, working_days = $5, due_on = $6, provisional = $7, suspended_on = $8
+    WHERE case_id = $1 AND kind = $2 AND party = $3
+"""
+# The days of all open clocks follow from few pairs of beginning and length.
+CLOCKS = """
+    SELECT since, working_days FROM due WHERE done_at IS NULL AND suspended_on IS NULL
+    UNION SELECT since, working_days FROM work_item WHERE state = 'open'
+"""
+CLOCKS_SET = """
+    UPDATE due d SET due_on = n.due_on, provisional = n.provisional
+    FROM unnest($1::date[], $2::int[], $3::date[], $4::bool[]) AS n(since, working_days, due_on, provisional)
+    WHERE d.since = n.since AND d.working_days = n.working_days AND d.done_at IS NULL AND d.suspended_on IS NULL
+      AND (d.due_on, d.provisional) <> (n.due_on, n.provisional)
+"""
+ITEM_CLOCKS_SET = """
+    UPDATE work_item i SET due_on = n.due_on, provisional = n.provisional
+    FROM unnest($1::date[], $2::int[], $3::date[], $4::bool[]) AS n(since, working_days, due_on, provisional)
+    WHERE i.since = n.since AND i.working_days = n.working_days AND i.state = 'open'
+      AND (i.due_on, i.provisional) <> (n.due_on, n.provisional)
+"""
+CALENDAR_USED = "SELECT digest FROM clock_calendar"
+CALENDAR_SAVE = """
+    INSERT INTO clock_calendar (only_row, digest, computed_at) VALUES (true, $1, $2)
+    ON CONFLICT (only_row) DO UPDATE SET digest = EXCLUDED.digest, computed_at = EXCLUDED.computed_at
+"""
+SUSPENSION_INSERT = """
+    INSERT INTO due_suspension (case_id, kind, party, suspended_on, days_left, reason, papers, suspended_party,
+        suspended_by, suspended_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+SUSPENSION_RESUME = """
+    UPDATE due_suspension SET resumed_on = $4, resumed_party = $5, resumed_by = $6, resumed_at = $7
+    WHERE case_id = $1 AND kind = $2 AND party = $3 AND resumed_on IS NULL
+"""
+SUSPENSIONS = """
+    SELECT kind, party, suspended_on, days_left, reason, papers, suspended_party, suspended_by, resumed_on,
+        resumed_party, resumed_by
+    FROM due_suspension WHERE case_id = $1 ORDER BY suspension_no
+"""
+DISTANCES = "SELECT DISTINCT unnest(reminder_distances) AS distance FROM due WHERE done_at IS NULL"
+LEVELS = "SELECT DISTINCT unnest(escalation_distances) AS distance FROM due WHERE done_at IS NULL"
+STILL_SILENT = """
+    SELECT case_id FROM due
+    WHERE case_id = ANY($1::text[]) AND kind = 'reconciliation' AND party = $2 AND done_at IS NULL
+      AND suspended_on IS NULL
+    ORDER BY case_id
+"""
+# Each level of escalation that an overdue party has reached and nobody was told of.
+ESCALATIONS_REACHED = """
+    SELECT d.case_id, d.kind, d.party, d.due_on, e.level_no::int AS level_no, c.facility_code, c.period, c.care_region,
+        c.home_region
+    FROM due d JOIN settlement_case c USING (case_id)
+    CROSS JOIN LATERAL unnest(d.escalation_distances) WITH ORDINALITY AS e(distance, level_no)
+    JOIN unnest($1::int[], $2::date[]) AS r(distance, until) ON r.distance = e.distance AND d.due_on <= r.until
+    WHERE d.done_at IS NULL AND d.suspended_on IS NULL AND NOT EXISTS (
+        SELECT FROM escalation m
+        WHERE m.case_id = d.case_id AND m.kind = d.kind AND m.party = d.party AND m.level_no = e.level_no)
+    ORDER BY d.due_on, d.case_id, d.kind, d.party, e.level_no LIMIT 1000
+"""
+ESCALATIONS_INSERT = """
+    INSERT INTO escalation (case_id, kind, party, level_no, region, due_on, escalated_at)
+    SELECT *, $7 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::date[])
+    ON CONFLICT DO NOTHING RETURNING case_id, kind, party, level_no
+"""
+# Parties whose silence may be agreement, with the moment since when the numbers stand. The steps of one commit have one
+# moment, so the last of them that names numbers is the one that set them.
+SILENT = """
+    SELECT d.case_id, d.kind, d.party, d.since, d.working_days, d.due_on, d.provisional, d.started_on,
+        d.reminder_distances, d.escalation_distances, d.deemed_consent, d.suspended_on, c.numbers_hash,
+        (SELECT max(s.at) FROM case_step s WHERE s.case_id = d.case_id AND s.step = ANY($2::text[])) AS stood_since
+    FROM due d JOIN settlement_case c USING (case_id)
+    WHERE d.kind = 'reconciliation' AND d.deemed_consent AND d.done_at IS NULL AND d.suspended_on IS NULL
+      AND d.due_on < $1 AND c.state = 'matched' AND (d.case_id, d.party) > ($3, $4)
+    ORDER BY d.case_id, d.party LIMIT 1000
 """
 DUES_DONE = """
     UPDATE due d SET done_at = $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS n(case_id, kind, party)
     WHERE d.case_id = n.case_id AND d.kind = n.kind AND d.party = n.party AND d.done_at IS NULL
 """
-_DUE = "d.case_id, d.kind, d.party, d.since, d.working_days, d.due_on, d.provisional"
-_DUE_VIEW = f"{_DUE}, c.facility_code, c.period, c.care_region, c.home_region, c.state"
+_DUE = """
+    d.case_id, d.kind, d.party, d.since, d.working_days, d.due_on, d.provisional, d.started_on, d.reminder_distances,
+    d.escalation_distances, d.deemed_consent, d.suspended_on
+"""
+_DUE_VIEW = """
+    d.case_id, d.kind, d.party, d.since, d.working_days, d.due_on, d.provisional, d.suspended_on, c.facility_code,
+    c.period, c.care_region, c.home_region, c.state
+"""
 DUES_OF_CASE = f"SELECT {_DUE} FROM due d WHERE d.case_id = $1 AND d.done_at IS NULL ORDER BY d.due_on, d.party"
 DUES_OF_PARTY = f"""
     SELECT {_DUE_VIEW} FROM due d JOIN settlement_case c USING (case_id)
     WHERE d.party = $1 AND d.done_at IS NULL AND (d.due_on::text || d.case_id || d.kind) > $2
     ORDER BY d.due_on::text || d.case_id || d.kind LIMIT $3
 """
-DUES_PROVISIONAL = f"SELECT {_DUE} FROM due d WHERE d.done_at IS NULL AND d.provisional"
 # Each due with the distances it has reached (its day is not after `until`) and that are not recorded yet.
 DUES_REACHED = f"""
     SELECT {_DUE_VIEW}, array_agg(r.distance ORDER BY r.distance) AS reached
     FROM due d JOIN settlement_case c USING (case_id)
-    JOIN unnest($1::int[], $2::date[]) AS r(distance, until) ON d.due_on <= r.until
-    WHERE d.done_at IS NULL AND NOT EXISTS (
+    JOIN unnest($1::int[], $2::date[]) AS r(distance, until)
+        ON d.due_on <= r.until AND r.distance = ANY (d.reminder_distances)
+    WHERE d.done_at IS NULL AND d.suspended_on IS NULL AND NOT EXISTS (
         SELECT FROM reminder m
         WHERE m.case_id = d.case_id AND m.kind = d.kind AND m.party = d.party AND m.distance = r.distance)
     GROUP BY d.case_id, d.kind, d.party, c.case_id
@@ -61,6 +154,7 @@ class DueOfCase:
     working_days: int
     due_on: date
     provisional: bool
+    suspended_on: date | None
     facility_code: str
     period: str
     care_region: str
@@ -70,10 +164,149 @@ class DueOfCase:
     """Reminder distances reached and not recorded yet, the nearest to today first."""
 
 
+CLOCKS_TIMEOUT_S = 120.0
+"""When the calendar changes, every open clock may."""
+
+
+class Suspension(NamedTuple):
+    """A stretch in which a due's clock stood still, or stands still."""
+
+    kind: str
+    party: str
+    suspended_on: date
+    days_left: int
+    reason: str
+    papers: Sequence[str]
+    suspended_party: str
+    suspended_by: str | None
+    resumed_on: date | None
+    resumed_party: str | None
+    resumed_by: str | None
+
+
+class Overdue(NamedTuple):
+    """A level of escalation that a party has reached."""
+
+    case_id: str
+    kind: str
+    party: str
+    due_on: date
+    level_no: int
+    facility_code: str
+    period: str
+    care_region: str
+    home_region: str
+
+
+class Silent(NamedTuple):
+    """A party that has not confirmed in time, and what it has not confirmed."""
+
+    due: Due
+    numbers_hash: str
+    stood_since: datetime
+
+
 async def save_dues(tx: Connection, dues: Sequence[Due]) -> None:
-    """Set dues, or set them anew while they are not done."""
-    rows = [(d.case_id, d.kind, d.party, d.since, d.working_days, d.due_on, d.provisional) for d in dues]
-    await tx.execute(DUES_UPSERT, *columns(rows, 7))
+    """Set dues, or set them anew while they are not done and when their clocks begin on another day."""
+    rows = [
+        (
+            d.case_id,
+            d.kind,
+            d.party,
+            d.since,
+            d.working_days,
+            d.due_on,
+            d.provisional,
+            d.deemed_consent,
+            " ".join(map(str, d.reminder_distances)),
+            " ".join(map(str, d.escalation_distances)),
+        )
+        for d in dues
+    ]
+    await tx.execute(DUES_UPSERT, *columns(rows, 10))
+
+
+async def locked_due(tx: Connection, case_id: str, kind: str, party: str) -> Due | None:
+    """One open due, locked."""
+    row = await tx.fetchrow(DUE_LOCKED, case_id, kind, party)
+    return None if row is None else _due(row)
+
+
+async def suspend_due(
+    tx: Connection, due: Due, reason: str, papers: Sequence[str], party: str, subject: str | None, at: datetime
+) -> None:
+    """Write that a due's clock stands still, and why."""
+    await _set_due(tx, due)
+    key = (due.case_id, due.kind, due.party)
+    await tx.execute(
+        SUSPENSION_INSERT, *key, due.suspended_on, due.working_days, reason, list(papers), party, subject, at
+    )
+
+
+async def resume_due(tx: Connection, due: Due, party: str, subject: str | None, at: datetime) -> None:
+    """Write that a due's clock runs again."""
+    await _set_due(tx, due)
+    await tx.execute(SUSPENSION_RESUME, due.case_id, due.kind, due.party, due.since, party, subject, at)
+
+
+async def _set_due(tx: Connection, due: Due) -> None:
+    clock = (due.since, due.working_days, due.due_on, due.provisional, due.suspended_on)
+    await tx.execute(DUE_SET, due.case_id, due.kind, due.party, *clock)
+
+
+async def suspensions(tx: Connection, case_id: str) -> list[Suspension]:
+    """When clocks of a case stood still."""
+    return [Suspension(*row) for row in await tx.fetch(SUSPENSIONS, case_id)]
+
+
+async def running_clocks(tx: Connection) -> list[tuple[date, int]]:
+    """When the open clocks began, and how many working days they have: each pair once."""
+    return [(row["since"], row["working_days"]) for row in await tx.fetch(CLOCKS)]
+
+
+async def set_clocks(tx: Connection, ends: Sequence[tuple[date, int, date, bool]]) -> None:
+    """Set the days of all open dues and work items by their beginning and length."""
+    for statement in (CLOCKS_SET, ITEM_CLOCKS_SET):
+        await tx.execute(statement, *columns(ends, 4), timeout=CLOCKS_TIMEOUT_S)
+
+
+async def calendar_used(tx: Connection) -> str | None:
+    """By which calendar the days were computed last."""
+    return await tx.fetchval(CALENDAR_USED)  # type: ignore[no-any-return]
+
+
+async def save_calendar(tx: Connection, digest: str, at: datetime) -> None:
+    """Remember by which calendar the days were computed."""
+    await tx.execute(CALENDAR_SAVE, digest, at)
+
+
+async def distances(tx: Connection) -> list[int]:
+    """All distances at which some open due is announced."""
+    return [row["distance"] for row in await tx.fetch(DISTANCES)]
+
+
+async def levels(tx: Connection) -> list[int]:
+    """All distances at which some open due is escalated."""
+    return [row["distance"] for row in await tx.fetch(LEVELS)]
+
+
+async def escalations_reached(tx: Connection, until: Mapping[int, date]) -> list[Overdue]:
+    """Some levels of escalation that nobody was told of; `until` as in `dues_reached`, by days after the due day."""
+    return [Overdue(*row) for row in await tx.fetch(ESCALATIONS_REACHED, list(until), list(until.values()))]
+
+
+async def add_escalations(
+    tx: Connection, told: Sequence[tuple[str, str, str, int, str | None, date]], at: datetime
+) -> set[tuple[str, str, str, int]]:
+    """Record escalations (case, kind, party, level, region, due day); those that were not recorded before."""
+    return {tuple(row) for row in await tx.fetch(ESCALATIONS_INSERT, *columns(told, 6), at)}
+
+
+async def silent(tx: Connection, today: date, setting: Sequence[str], after: tuple[str, str]) -> list[Silent]:
+    """Some parties that let the day of their confirmation pass, by case and party; `setting` are the steps that set
+    the numbers of a case."""
+    rows = await tx.fetch(SILENT, today, list(setting), *after)
+    return [Silent(_due(row), row["numbers_hash"], row["stood_since"]) for row in rows]
 
 
 async def dues_done(tx: Connection, done: Sequence[tuple[str, str, str]], at: datetime) -> None:
@@ -91,13 +324,10 @@ async def dues_of_party(tx: Connection, party: str, after: str, limit: int) -> l
     return rows_to(DueOfCase, await tx.fetch(DUES_OF_PARTY, party, after, limit))
 
 
-async def provisional_dues(tx: Connection) -> list[Due]:
-    """Dues whose day may still move."""
-    return [_due(row) for row in await tx.fetch(DUES_PROVISIONAL)]
-
-
 def _due(row: Any) -> Due:
-    return Due(**{**row, "kind": DueKind(row["kind"])})
+    values = {name: row[name] for name in Due.__slots__}
+    lists = {name: tuple(values[name]) for name in ("reminder_distances", "escalation_distances")}
+    return Due(**{**values, **lists, "kind": DueKind(values["kind"])})
 
 
 async def dues_reached(tx: Connection, until: Mapping[int, date]) -> list[DueOfCase]:
@@ -110,3 +340,8 @@ async def add_reminders(
 ) -> set[tuple[str, str, str, int]]:
     """Record reminders (case, kind, party, distance, announced); those that were not recorded before."""
     return {tuple(row) for row in await tx.fetch(REMINDERS_INSERT, *columns(reminders, 5), at)}
+
+
+async def still_silent(tx: Connection, party: str, case_ids: Sequence[str]) -> list[str]:
+    """Of some cases those that a party must still confirm, its clock running."""
+    return [row["case_id"] for row in await tx.fetch(STILL_SILENT, list(case_ids), party)]

@@ -49,20 +49,20 @@ REFUSALS = """
     ORDER BY line_no, position LIMIT $2
 """
 MAPPING_INSERT = """
-    INSERT INTO statement_mapping (facility_code, name, version_no, source, saved_by, saved_at)
+    INSERT INTO statement_mapping (party, name, version_no, source, saved_by, saved_at)
     SELECT $1, $2, coalesce(max(version_no), 0) + 1, $3, $4, $5 FROM statement_mapping
-    WHERE facility_code = $1 AND name = $2
+    WHERE party = $1 AND name = $2
     RETURNING name, version_no, source, saved_by, saved_at
 """
 MAPPING = """
     SELECT name, version_no, source, saved_by, saved_at FROM statement_mapping
-    WHERE facility_code = $1 AND name = $2 ORDER BY version_no DESC LIMIT 1
+    WHERE party = $1 AND name = $2 ORDER BY version_no DESC LIMIT 1
 """
 MAPPINGS = """
     SELECT DISTINCT ON (name) name, version_no, source, saved_by, saved_at FROM statement_mapping
-    WHERE facility_code = $1 AND name > $2 ORDER BY name, version_no DESC LIMIT $3
+    WHERE party = $1 AND name > $2 ORDER BY name, version_no DESC LIMIT $3
 """
-FACILITY_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('statement_mapping ' || $1, 0))"
+PARTY_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('statement_mapping ' || $1, 0))"
 
 _LINE_COLUMNS = ("file_no", *StatedLine._fields)
 
@@ -98,7 +98,7 @@ class LineRefusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SavedMapping:
-    """The newest version of a facility's mapping."""
+    """The newest version of a party's mapping."""
 
     name: str
     version_no: int
@@ -202,20 +202,18 @@ async def has_lines(tx: Connection, statement_id: str) -> bool:
     return await tx.fetchval(LINES_SOME, statement_id)  # type: ignore[no-any-return]
 
 
-async def save_mapping(
-    tx: Connection, facility_code: str, name: str, source: str, subject: str, at: datetime
-) -> SavedMapping:
+async def save_mapping(tx: Connection, party: str, name: str, source: str, subject: str, at: datetime) -> SavedMapping:
     """A new version of a mapping."""
-    await tx.execute(FACILITY_LOCK, facility_code)
-    rows = await tx.fetch(MAPPING_INSERT, facility_code, name, source, subject, at)
+    await tx.execute(PARTY_LOCK, party)
+    rows = await tx.fetch(MAPPING_INSERT, party, name, source, subject, at)
     return rows_to(SavedMapping, rows)[0]
 
 
-async def mapping(tx: Connection, facility_code: str, name: str) -> SavedMapping | None:
-    """The newest version of a facility's mapping."""
-    return row_to(SavedMapping, await tx.fetchrow(MAPPING, facility_code, name))
+async def mapping(tx: Connection, party: str, name: str) -> SavedMapping | None:
+    """The newest version of a party's mapping."""
+    return row_to(SavedMapping, await tx.fetchrow(MAPPING, party, name))
 
 
-async def mappings(tx: Connection, facility_code: str, after: str, limit: int) -> list[SavedMapping]:
-    """The newest versions of a facility's mappings, by name."""
-    return rows_to(SavedMapping, await tx.fetch(MAPPINGS, facility_code, after, limit))
+async def mappings(tx: Connection, party: str, after: str, limit: int) -> list[SavedMapping]:
+    """The newest versions of a party's mappings, by name."""
+    return rows_to(SavedMapping, await tx.fetch(MAPPINGS, party, after, limit))

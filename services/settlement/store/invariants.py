@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from services.settlement.store.bank_invariants import BANK_REPORTED, DEBT_PAID, PAYOUT_BOOKED
 from shared.database import Connection
 
 
@@ -27,8 +28,20 @@ class Invariant(StrEnum):
     """A bill is the same sum at every hop of its chain: owed to each party by the next one, as both books say."""
     PAYMENT_IS_BOOKED = "payment-is-booked"
     """A payment leaves the payer's bank and reaches the payee's, as its document says, once all have confirmed."""
+    CLEARING_IS_BOOKED = "clearing-is-booked"
+    """What a cycle takes over, or lets go, is a case of its own, with its whole amount at every hop."""
+    POSITION_IS_BOOKED = "position-is-booked"
+    """A paid position leaves the payer's bank and reaches the payee's, with the amount it was netted to."""
+    PREPAYMENT_IS_BOOKED = "prepayment-is-booked"
+    """What moves a prepayment is in both books; what is paid out of it is a position's amount."""
     NOTHING_OVERPAID = "nothing-overpaid"
     """Nobody paid more for a case than was owed for it, nor in the other direction."""
+    PAYOUT_IS_BOOKED = "payout-is-booked"
+    """A payout that was approved is borne by its fund and owed to the person, with its amount."""
+    BANK_IS_BOOKED = "bank-is-booked"
+    """What is booked as moved by the bank, the bank reported, with its amount."""
+    DEBT_IS_PAID_ONCE = "debt-is-paid-once"
+    """What the bank paid for a debt, by whatever orders, is what the payer's book has, to the fen."""
     WHOLE_IS_PROVEN = "whole-is-proven"
     """The proof of all books, bills, cases and payments holds."""
 
@@ -53,7 +66,7 @@ _BILL = """
             coalesce(sum(amount_fen) FILTER (
                 WHERE book = c.home_region AND account_kind IN ('fund_expenditure', 'personal_account')), 0) AS borne
         FROM ledger_entry e WHERE e.transaction_id = t.transaction_id) s
-    WHERE t.transaction_id = ANY($1::text[]) AND t.kind <> 'payment'
+    WHERE t.transaction_id = ANY($1::text[]) AND t.kind IN ('bill', 'reversal')
       AND (b.settlement_id IS NULL
            OR NOT (s.earned = b.payable_fen AND s.owed = b.payable_fen AND s.borne = b.payable_fen))
 """
@@ -73,7 +86,7 @@ _HOPS = """
                       = array_position(c.facility_code || c.chain, book) - 1
                 ELSE true END, false)) AS astray
         FROM ledger_entry e WHERE e.transaction_id = t.transaction_id) s
-    WHERE t.transaction_id = ANY($1::text[]) AND t.kind <> 'payment'
+    WHERE t.transaction_id = ANY($1::text[]) AND t.kind IN ('bill', 'reversal')
       AND (s.astray > 0
            OR s.receivables <> CASE b.payable_fen WHEN 0 THEN 0 ELSE cardinality(c.chain) END
            OR s.payables <> s.receivables)
@@ -92,28 +105,99 @@ _PAYMENT = """
            OR c.state NOT IN ('confirmed', 'remitting', 'disbursing', 'closed')
            OR s.moved IS DISTINCT FROM jsonb_build_object(p.payer, -p.amount_fen, p.payee, p.amount_fen))
 """
-# One look through the entries of each case that was paid for: few are.
+# A cycle takes a case over, or lets it go, at every hop of its chain and with its whole amount.
+_CLEARING = """
+    SELECT t.transaction_id AS subject, CASE WHEN y.case_id IS NULL THEN 'no cycle knows it' ELSE
+        format('case %s, %s hops: receivables %s %s, payables %s %s', c.payable_fen, cardinality(c.chain),
+            s.receivables, s.received, s.payables, s.owed) END AS detail
+    FROM ledger_transaction t JOIN settlement_case c USING (case_id)
+    LEFT JOIN clearing_case y ON y.case_id = t.case_id
+        AND t.transaction_id = CASE t.kind WHEN 'clearing' THEN y.transaction_id ELSE y.reversal_id END
+        AND (t.kind = 'clearing' OR t.reverses_transaction_id = y.transaction_id)
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE account_kind = 'receivable') AS receivables,
+            count(*) FILTER (WHERE account_kind = 'payable') AS payables,
+            min(-amount_fen) FILTER (WHERE account_kind = 'receivable') AS received,
+            max(-amount_fen) FILTER (WHERE account_kind = 'receivable') AS received_most,
+            min(amount_fen) FILTER (WHERE account_kind = 'payable') AS owed,
+            max(amount_fen) FILTER (WHERE account_kind = 'payable') AS owed_most
+        FROM ledger_entry e WHERE e.transaction_id = t.transaction_id) s
+    CROSS JOIN LATERAL (SELECT CASE t.kind WHEN 'clearing' THEN c.payable_fen ELSE -c.payable_fen END AS fen) AS w
+    WHERE t.transaction_id = ANY($1::text[]) AND t.kind IN ('clearing', 'clearing_reversal')
+      AND (y.case_id IS NULL
+           OR (s.receivables, s.payables) <> (cardinality(c.chain), cardinality(c.chain))
+           OR (s.received, s.received_most, s.owed, s.owed_most) IS DISTINCT FROM (w.fen, w.fen, w.fen, w.fen))
+"""
+_POSITION = """
+    SELECT t.transaction_id AS subject, coalesce(
+        format('position %s from %s to %s, bank %s', p.amount_fen, p.payer, p.payee, s.moved::text),
+        'there is no such position') AS detail
+    FROM ledger_transaction t LEFT JOIN clearing_position p ON p.position_id = t.transaction_id
+    CROSS JOIN LATERAL (
+        SELECT jsonb_object_agg(book, amount_fen) AS moved FROM ledger_entry e
+        WHERE e.transaction_id = t.transaction_id AND e.account_kind = 'bank') s
+    WHERE t.transaction_id = ANY($1::text[]) AND t.kind = 'payment' AND t.case_id IS NULL
+      AND (p.settled_by IS DISTINCT FROM 'payment'
+           OR s.moved IS DISTINCT FROM jsonb_build_object(p.payer, -p.amount_fen, p.payee, p.amount_fen))
+"""
+_PREPAYMENT = """
+    SELECT t.transaction_id AS subject, coalesce(
+        format('%s of %s from %s with %s, held %s', m.kind, m.amount_fen, m.lender, m.holder, s.held),
+        'there is no such movement') AS detail
+    FROM ledger_transaction t LEFT JOIN prepayment_movement m ON m.movement_id = t.transaction_id
+    LEFT JOIN clearing_position p ON p.position_id = m.position_id
+    CROSS JOIN LATERAL (
+        SELECT -sum(amount_fen) FILTER (
+                WHERE account_kind = 'prepayment_held' AND book = m.holder AND counterparty = m.lender) AS held,
+            sum(amount_fen) FILTER (
+                WHERE account_kind = 'prepayment_lent' AND book = m.lender AND counterparty = m.holder) AS lent
+        FROM ledger_entry e WHERE e.transaction_id = t.transaction_id) s
+    CROSS JOIN LATERAL (SELECT CASE m.kind WHEN 'top_up' THEN m.amount_fen ELSE -m.amount_fen END AS fen) AS w
+    WHERE t.transaction_id = ANY($1::text[]) AND t.kind = 'prepayment'
+      AND (m.state IS DISTINCT FROM 'settled' OR (s.held, s.lent) IS DISTINCT FROM (w.fen, w.fen)
+           OR (m.kind = 'draw' AND (p.settled_by, p.amount_fen, p.payer, p.payee)
+               IS DISTINCT FROM ('prepayment', m.amount_fen, m.lender, m.holder)))
+"""
+# One look through the entries of each case that was paid for: few are. A bill that was carried to a later month is owed
+# there.
 _OVERPAID = """
     SELECT paid.transaction_id AS subject,
         format('case %s: %s owes %s %s, paid %s', case_id, debtor, creditor, owed, settled) AS detail
     FROM (
         SELECT DISTINCT ON (case_id) case_id, transaction_id FROM ledger_transaction
-        WHERE transaction_id = ANY($1::text[]) AND kind = 'payment' ORDER BY case_id, transaction_id
+        WHERE transaction_id = ANY($1::text[]) AND kind IN ('payment', 'clearing') AND case_id IS NOT NULL
+        ORDER BY case_id, transaction_id
     ) AS paid
     CROSS JOIN LATERAL (
         SELECT e.book AS creditor, e.counterparty AS debtor,
-            coalesce(sum(e.amount_fen) FILTER (WHERE t.kind <> 'payment'), 0) AS owed,
-            coalesce(-sum(e.amount_fen) FILTER (WHERE t.kind = 'payment'), 0) AS settled
-        FROM ledger_transaction t JOIN ledger_entry e USING (transaction_id)
-        WHERE t.case_id = paid.case_id AND e.account_kind = 'receivable' GROUP BY e.book, e.counterparty
+            coalesce(sum(e.amount_fen) FILTER (WHERE t.kind IN ('bill', 'reversal')), 0) AS owed,
+            coalesce(-sum(e.amount_fen) FILTER (WHERE t.kind NOT IN ('bill', 'reversal')), 0) AS settled
+        FROM (
+            SELECT t.transaction_id, t.kind FROM ledger_transaction t
+            WHERE t.case_id = paid.case_id
+              AND NOT EXISTS (SELECT FROM carried_bill k WHERE k.settlement_id = t.transaction_id)
+            UNION ALL
+            SELECT t.transaction_id, t.kind FROM carried_bill k
+            JOIN ledger_transaction t ON t.transaction_id = k.settlement_id
+            WHERE k.to_case_id = paid.case_id AND NOT EXISTS (
+                SELECT FROM carried_bill l
+                WHERE l.settlement_id = k.settlement_id AND l.from_case_id = k.to_case_id)
+        ) AS t JOIN ledger_entry e USING (transaction_id)
+        WHERE e.account_kind = 'receivable' GROUP BY e.book, e.counterparty
     ) AS hop
     WHERE settled <> 0 AND (sign(settled) <> sign(owed) OR abs(settled) > abs(owed))
 """
 QUERIES = {
+    Invariant.PAYOUT_IS_BOOKED: PAYOUT_BOOKED,
+    Invariant.BANK_IS_BOOKED: BANK_REPORTED,
+    Invariant.DEBT_IS_PAID_ONCE: DEBT_PAID,
     Invariant.TRANSACTION_BALANCES: _BALANCES,
     Invariant.BILL_IS_BOOKED: _BILL,
     Invariant.HOPS_ARE_EQUAL: _HOPS,
     Invariant.PAYMENT_IS_BOOKED: _PAYMENT,
+    Invariant.CLEARING_IS_BOOKED: _CLEARING,
+    Invariant.POSITION_IS_BOOKED: _POSITION,
+    Invariant.PREPAYMENT_IS_BOOKED: _PREPAYMENT,
     Invariant.NOTHING_OVERPAID: _OVERPAID,
 }
 """For each invariant the query that finds, among some transactions, those that violate it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from services.settlement.rules.items import AGENCY_ACTS, DECIDING, Action, ActionKind, Closing, Item, ItemState
 from services.settlement.rules.statements import Statement
+from services.settlement.store import matching
 from services.settlement.store.statements import Difference
 from shared.database import Connection, row_to, rows_to
 from shared.workdays import DueDate
@@ -39,24 +40,25 @@ ITEMS_RENEW = f"""
                      abs(coalesce(d.stated_account_fen, 0) - coalesce(d.books_account_fen, 0))) AS amount_fen,
             a.kind IS NOT NULL AS decided
         FROM difference d
-        LEFT JOIN work_item w ON w.facility_code = $3 AND w.period = $4 AND w.item_key = d.item_key
+        LEFT JOIN work_item w ON w.party = $3 AND w.period = $4 AND w.item_key = d.item_key
         LEFT JOIN LATERAL (
             SELECT * FROM item_action a WHERE a.item_no = w.item_no ORDER BY a.action_no DESC LIMIT 1) AS last ON true
         LEFT JOIN LATERAL (
             SELECT last.kind FROM difference e
             WHERE (e.statement_id, e.match_no, e.position) = (last.statement_id, last.match_no, last.position)
               AND last.kind = ANY($10::text[]) AND (last.approved_at IS NOT NULL OR NOT last.approval_needed)
-              AND {_same_figures("d", "e")}) AS a ON true
+              AND {_same_figures("d", "e")} LIMIT 1) AS a ON true
         WHERE d.statement_id = $1 AND d.match_no = $2 AND d.difference_class <> 'within_tolerance'
     )
-    INSERT INTO work_item AS w (facility_code, care_region, period, item_key, difference_class, state, acting_party,
+    INSERT INTO work_item AS w (party, care_region, period, item_key, difference_class, state, acting_party,
         due_on, provisional, amount_fen, booked, statement_id, match_no, position, found_at, reopened_count,
-        closed_at, closed_as)
+        closed_at, closed_as, home_region, since, working_days)
     SELECT $3, $5, $4, item_key, difference_class, CASE WHEN decided THEN 'closed' ELSE 'open' END,
         CASE WHEN difference_class = ANY($9::text[]) THEN $5 ELSE $3 END, $6, $7, amount_fen, booked, $1, $2, position,
-        $8, 0, CASE WHEN decided THEN $8::timestamptz END, CASE WHEN decided THEN 'decided' END
+        $8, 0, CASE WHEN decided THEN $8::timestamptz END, CASE WHEN decided THEN 'decided' END, $11,
+        $12, $13
     FROM found
-    ON CONFLICT (facility_code, period, item_key) DO UPDATE
+    ON CONFLICT (party, period, item_key) DO UPDATE
     SET difference_class = EXCLUDED.difference_class, state = EXCLUDED.state, amount_fen = EXCLUDED.amount_fen,
         booked = EXCLUDED.booked, statement_id = EXCLUDED.statement_id, match_no = EXCLUDED.match_no,
         position = EXCLUDED.position, closed_as = EXCLUDED.closed_as,
@@ -65,27 +67,33 @@ ITEMS_RENEW = f"""
                             THEN w.acting_party ELSE EXCLUDED.acting_party END,
         due_on = CASE WHEN w.state = 'open' THEN w.due_on ELSE EXCLUDED.due_on END,
         provisional = CASE WHEN w.state = 'open' THEN w.provisional ELSE EXCLUDED.provisional END,
+        since = CASE WHEN w.state = 'open' THEN w.since ELSE EXCLUDED.since END,
+        working_days = CASE WHEN w.state = 'open' THEN w.working_days ELSE EXCLUDED.working_days END,
         reopened_count = w.reopened_count + (w.state = 'closed' AND EXCLUDED.state = 'open')::int
 """
-ITEMS_CLOSE = """
+# A month answers for all its items, those of its days too; a day or a chain only for those that it found itself.
+_ITEMS_OF = """
+    party = $1 AND period = $2 AND state = 'open' AND EXISTS (
+        SELECT FROM statement s JOIN statement o ON o.statement_id = work_item.statement_id
+        WHERE s.statement_id = $3 AND ((s.day IS NULL AND s.home_region IS NULL)
+            OR (s.day, s.home_region, s.care_region) IS NOT DISTINCT FROM (o.day, o.home_region, o.care_region)))
+"""
+ITEMS_CLOSE = f"""
     UPDATE work_item SET state = 'closed', closed_at = $5, closed_as = $6
-    WHERE facility_code = $1 AND period = $2 AND state = 'open' AND (statement_id, match_no) <> ($3, $4)
+    WHERE {_ITEMS_OF} AND (statement_id, match_no) <> ($3, $4)
 """
-ITEMS_CLOSE_ALL = """
-    UPDATE work_item SET state = 'closed', closed_at = $3, closed_as = $4
-    WHERE facility_code = $1 AND period = $2 AND state = 'open'
-"""
-ITEMS_OPEN = "SELECT EXISTS (SELECT FROM work_item WHERE facility_code = $1 AND period = $2 AND state = 'open')"
+ITEMS_CLOSE_ALL = f"UPDATE work_item SET state = 'closed', closed_at = $4, closed_as = $5 WHERE {_ITEMS_OF}"
+ITEMS_OPEN = f"SELECT EXISTS (SELECT FROM work_item WHERE {_ITEMS_OF})"
 _ITEM = """
-    item_no, facility_code, care_region, period, difference_class, state, acting_party, due_on, provisional, amount_fen,
-    booked, statement_id, match_no, position, found_at, reopened_count, closed_at, closed_as
+    item_no, party, care_region, period, difference_class, state, acting_party, due_on, provisional, amount_fen, booked,
+    statement_id, match_no, position, found_at, reopened_count, closed_at, closed_as, home_region
 """
 ITEM = f"SELECT {_ITEM} FROM work_item WHERE item_no = $1"
 ITEM_LOCKED = f"{ITEM} FOR UPDATE"
 ITEMS = f"""
     SELECT {_ITEM} FROM work_item
-    WHERE (facility_code = $1 OR care_region = ANY($2::text[])) AND ($3::text IS NULL OR period = $3)
-      AND ($4::text IS NULL OR facility_code = $4) AND ($5::text IS NULL OR state = $5)
+    WHERE (party = $1 OR care_region = ANY($2::text[]) OR party = ANY($2::text[]))
+      AND ($3::text IS NULL OR period = $3) AND ($4::text IS NULL OR party = $4) AND ($5::text IS NULL OR state = $5)
       AND ($6::text IS NULL OR acting_party = $6) AND ($7::text IS NULL OR difference_class = $7) AND item_no > $8
     ORDER BY item_no LIMIT $9
 """
@@ -112,7 +120,10 @@ _DIFFERENCE = """
 EVIDENCE = f"""
     SELECT {_DIFFERENCE} FROM difference d WHERE d.statement_id = $1 AND d.match_no = $2 AND d.position = $3
 """
-TRACE = "SELECT traceparent, booked_at FROM bill WHERE settlement_id = $1 AND facility_code = $2"
+TRACE = """
+    SELECT traceparent, booked_at FROM bill
+    WHERE settlement_id = $1 AND ($3::text IS NOT NULL OR facility_code = $2) AND ($3 IS NULL OR home_region = $3)
+"""
 # What stands alone on the other side and could be meant: with the same amounts, or a number that looks alike.
 CANDIDATES = f"""
     SELECT {_DIFFERENCE} FROM difference o JOIN difference d USING (statement_id, match_no)
@@ -127,7 +138,7 @@ CANDIDATES = f"""
         d.position
     LIMIT $4
 """
-ITEMS_TIMEOUT_S = 120.0
+ITEMS_TIMEOUT_S = 300.0
 """A statement that is all wrong makes as many items as it has lines."""
 
 
@@ -139,13 +150,16 @@ class BillTrace:
     booked_at: datetime
 
 
-async def renew(tx: Connection, of: Statement, match_no: int, due: DueDate, now: datetime) -> bool:
-    """Items as a match found their differences; whether any is open."""
+async def renew(
+    tx: Connection, of: Statement, match_no: int, clock: tuple[date, int], due: DueDate, now: datetime
+) -> bool:
+    """Items as a match found their differences; whether any is open. `clock` is since when, for how many days."""
+    await matching.avoid_loops(tx)
     await tx.execute(
         ITEMS_RENEW,
         of.statement_id,
         match_no,
-        of.facility_code,
+        of.party,
         of.period,
         of.care_region,
         due.day,
@@ -153,11 +167,14 @@ async def renew(tx: Connection, of: Statement, match_no: int, due: DueDate, now:
         now,
         list(AGENCY_ACTS),
         list(DECIDING),
+        of.home_region,
+        *clock,
         timeout=ITEMS_TIMEOUT_S,
     )
+    await matching.allow_loops(tx)
     await tx.execute(
         ITEMS_CLOSE,
-        of.facility_code,
+        of.party,
         of.period,
         of.statement_id,
         match_no,
@@ -165,12 +182,14 @@ async def renew(tx: Connection, of: Statement, match_no: int, due: DueDate, now:
         Closing.AGREED,
         timeout=ITEMS_TIMEOUT_S,
     )
-    return await tx.fetchval(ITEMS_OPEN, of.facility_code, of.period)  # type: ignore[no-any-return]
+    scope = (of.party, of.period, of.statement_id)
+    return await tx.fetchval(ITEMS_OPEN, *scope, timeout=ITEMS_TIMEOUT_S)  # type: ignore[no-any-return]
 
 
 async def close_all(tx: Connection, of: Statement, closing: Closing, now: datetime) -> None:
-    """Close every item of a month."""
-    await tx.execute(ITEMS_CLOSE_ALL, of.facility_code, of.period, now, closing, timeout=ITEMS_TIMEOUT_S)
+    """Close every item a statement answers for: those of its month, day or chain."""
+    scope = (of.party, of.period, of.statement_id)
+    await tx.execute(ITEMS_CLOSE_ALL, *scope, now, closing, timeout=ITEMS_TIMEOUT_S)
 
 
 async def item(tx: Connection, item_no: int, *, locked: bool = False) -> Item | None:
@@ -185,7 +204,7 @@ async def items(
     areas: Sequence[str],
     *,
     period: str | None,
-    of_facility: str | None,
+    of_party: str | None,
     state: str | None,
     acting_party: str | None,
     difference_class: str | None,
@@ -193,7 +212,7 @@ async def items(
     limit: int,
 ) -> list[Item]:
     """Items a caller may see, in the order in which they were found."""
-    wanted = (period, of_facility, state, acting_party, difference_class, after, limit)
+    wanted = (period, of_party, state, acting_party, difference_class, after, limit)
     return [_item(row) for row in await tx.fetch(ITEMS, facility_code, list(areas), *wanted)]
 
 
@@ -236,6 +255,6 @@ async def candidates(tx: Connection, of: Item, limit: int) -> list[Difference]:
     return rows_to(Difference, await tx.fetch(CANDIDATES, of.statement_id, of.match_no, of.position, limit))
 
 
-async def bill_trace(tx: Connection, settlement_id: str, facility_code: str) -> BillTrace | None:
-    """How a bill of the facility's came into the books."""
-    return row_to(BillTrace, await tx.fetchrow(TRACE, settlement_id, facility_code))
+async def bill_trace(tx: Connection, settlement_id: str, of: Item) -> BillTrace | None:
+    """How a bill of the facility's, or of the chain, came into the books."""
+    return row_to(BillTrace, await tx.fetchrow(TRACE, settlement_id, of.party, of.home_region))

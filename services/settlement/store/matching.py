@@ -2,25 +2,105 @@
 
 Nearly everything agrees, so a census counts what is plain, and only the rest is kept. It is paired step by step, each
 bill and each line at most once, and what then stands alone is explained by what surrounds it. The steps are those of
-docs/settlement.md.
+docs/settlement.md. A month, a day and a chain are matched alike; `_Scope` holds in what they differ.
 """
 
 from __future__ import annotations
 
-from services.settlement.rules.statements import ClassNumbers, DifferenceClass, Statement, Sums
+from typing import NamedTuple
+
+from services.settlement.rules.statements import ClassNumbers, DifferenceClass, Scope, Statement, Sums
 from services.settlement.store.files import File
 from shared.database import Connection
 
 MATCH_MEMORY = "SELECT set_config('work_mem', $1, true)"
+# How many lines will be left over nobody can estimate. Joined in loops, a million of them would be compared with each
+# other; what is looked up by an index says so by LATERAL, and all else is hashed or sorted.
+LOOPS = "SELECT set_config('enable_nestloop', $1, true)"
 
-# The two sides. A file without numbers of the facility's own is matched by settlement id.
-_SIDES = """
+_ON = "to_char(b.settled_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD')"
+
+
+class _Scope(NamedTuple):
+    """Which bills and lines a match is about, as parts of its query."""
+
+    booked: str
+    """Which bills `b`."""
+    settled: str
+    """When by its own time a bill `b` was settled, and when it is booked: alike unless it came too late."""
+    placed: str
+    form: str
+    """How such a time is written."""
+    step: str
+    """From one such time to the next."""
+    beside: str
+    """Which bills `b` at the times beside."""
+    stated: str
+    """Which statements `s` at the times beside."""
+    named: str
+    """Which bills `b` a line can name at all."""
+    mark: str
+    """Before the key of a line that stands alone: what keeps it apart from those of other statements."""
+
+
+_MONTH = _Scope(
+    booked="""
+        b.case_id = ANY (ARRAY(SELECT case_id FROM settlement_case WHERE facility_code = $3 AND period = $4))
+    """,
+    settled="b.settled_period",
+    placed="b.period",
+    form="YYYY-MM",
+    step="1 month",
+    beside="""
+        b.case_id = ANY (ARRAY(SELECT case_id FROM settlement_case WHERE facility_code = $3 AND period = beside.time))
+    """,
+    stated="s.party = $3 AND s.period = beside.time AND s.day IS NULL AND s.home_region IS NULL",
+    named="b.facility_code = $3",
+    mark="",
+)
+_DAY = _MONTH._replace(
+    booked="""
+        b.case_id = ANY (ARRAY(
+            SELECT case_id FROM settlement_case WHERE facility_code = $3 AND period = left($4, 7)))
+        AND b.settled_at >= to_date($4, 'YYYY-MM-DD')::timestamp AT TIME ZONE 'Asia/Shanghai'
+        AND b.settled_at < (to_date($4, 'YYYY-MM-DD') + 1)::timestamp AT TIME ZONE 'Asia/Shanghai'
+    """,
+    settled="$4::text",
+    placed=_ON,
+    form="YYYY-MM-DD",
+    step="1 day",
+    beside=f"""
+        b.case_id = ANY (ARRAY(
+            SELECT case_id FROM settlement_case WHERE facility_code = $3 AND period = left(beside.time, 7)))
+        AND {_ON} = beside.time
+    """,
+    stated="s.party = $3 AND s.period = left(beside.time, 7) AND s.day = to_date(beside.time, 'YYYY-MM-DD')",
+)
+_CHAIN = _MONTH._replace(
+    booked="""
+        b.case_id = ANY (ARRAY(
+            SELECT case_id FROM settlement_case WHERE period = $4 AND care_region = $10 AND home_region = $11))
+    """,
+    beside="""
+        b.case_id = ANY (ARRAY(
+            SELECT case_id FROM settlement_case
+            WHERE period = beside.time AND care_region = $10 AND home_region = $11))
+    """,
+    stated="s.party = $3 AND s.period = beside.time AND s.care_region = $10 AND s.home_region = $11",
+    named="b.care_region = $10 AND b.home_region = $11",
+    mark="$10::text, $11::text, ",
+)
+
+
+def _sides(scope: _Scope) -> str:
+    """The two sides. A file without numbers of the facility's own is matched by settlement id."""
+    return f"""
     booked AS NOT MATERIALIZED (
-        SELECT b.settlement_id, b.facility_settlement_no AS number, b.refund, b.home_region, b.settled_period,
-            b.reverses_settlement_id AS reverses, b.total_fen, b.fund_fen, b.account_fen,
-            CASE WHEN $6 THEN b.settlement_id ELSE b.facility_settlement_no END AS key
+        SELECT b.settlement_id, b.facility_settlement_no AS number, b.refund, b.home_region,
+            {scope.settled} AS settled_period, b.reverses_settlement_id AS reverses, b.total_fen, b.fund_fen,
+            b.account_fen, CASE WHEN $6 THEN b.settlement_id ELSE b.facility_settlement_no END AS key
         FROM bill b
-        WHERE b.case_id = ANY (ARRAY(SELECT case_id FROM settlement_case WHERE facility_code = $3 AND period = $4))
+        WHERE {scope.booked}
     ), stated AS NOT MATERIALIZED (
         SELECT 0 AS line_no, facility_settlement_no AS number, refund, settlement_id, total_fen, fund_fen, account_fen,
             NULL::date AS settled_on
@@ -29,7 +109,9 @@ _SIDES = """
         SELECT line_no, facility_settlement_no, refund, settlement_id, total_fen, fund_fen, account_fen, settled_on
         FROM statement_file_line WHERE file_no = $5
     )
-"""
+    """
+
+
 _PLAIN = """
     (b.total_fen, b.fund_fen, b.account_fen) = (s.total_fen, s.fund_fen, s.account_fen)
     AND coalesce(s.settlement_id = b.settlement_id, true)
@@ -135,27 +217,37 @@ _STEPS = (
     _paired(3, "number", "number", amounts=False, unnamed=True),
     _paired(4, "form", _FORM, amounts=True, unnamed=False),
 )
-# What surrounds the rest: bills and statements of the months beside this one, bills that are taken already, and the
-# settlements that lonely refunds take back.
-_AROUND = """
-    beside (period) AS (
-        SELECT to_char(to_date($4, 'YYYY-MM') + n * interval '1 month', 'YYYY-MM') FROM unnest(ARRAY[-1, 1]) AS n
+
+
+def _around(scope: _Scope) -> str:
+    """What surrounds the rest: bills and statements of the months, or days, beside this one, bills that are taken
+    already, and the settlements that lonely refunds take back.
+    """
+    return f"""
+    beside (time) AS (
+        SELECT to_char(to_date($4, '{scope.form}') + n * interval '{scope.step}', '{scope.form}')
+        FROM unnest(ARRAY[-1, 1]) AS n
     ), booked_beside AS (
-        SELECT DISTINCT ON (l.line) l.line, c.period
-        FROM beside JOIN settlement_case c USING (period) JOIN bill b USING (case_id)
-        JOIN line_4 l ON l.number = b.facility_settlement_no AND l.refund = b.refund
-        WHERE c.facility_code = $3 ORDER BY l.line, c.period
+        SELECT DISTINCT ON (l.line) l.line, beside.time AS period
+        FROM beside CROSS JOIN LATERAL (
+            SELECT b.facility_settlement_no AS number, b.refund FROM bill b WHERE {scope.beside} OFFSET 0) AS b
+        JOIN line_4 l ON l.number = b.number AND l.refund = b.refund
+        ORDER BY l.line, beside.time
     ), lines_beside AS (
-        SELECT m.period, m.statement_id, f.file_no
-        FROM beside JOIN facility_month m USING (period)
-        LEFT JOIN statement_file f ON f.statement_id = m.statement_id AND f.state = 'accepted'
-        WHERE m.facility_code = $3 AND m.statement_id IS NOT NULL
+        SELECT beside.time AS period, s.statement_id, f.file_no
+        FROM beside CROSS JOIN LATERAL (
+            SELECT s.statement_id FROM statement s WHERE s.state <> 'replaced' AND {scope.stated} OFFSET 0) AS s
+        LEFT JOIN LATERAL (
+            SELECT file_no FROM statement_file WHERE statement_id = s.statement_id AND state = 'accepted' LIMIT 1
+        ) AS f ON true
     ), stated_beside AS (
-        SELECT o.period, l.facility_settlement_no AS number, l.refund, l.settlement_id
-        FROM lines_beside o JOIN statement_line l USING (statement_id)
-        UNION ALL
-        SELECT o.period, l.facility_settlement_no, l.refund, l.settlement_id
-        FROM lines_beside o JOIN statement_file_line l USING (file_no)
+        SELECT o.period, l.number, l.refund, l.settlement_id
+        FROM lines_beside o CROSS JOIN LATERAL (
+            SELECT facility_settlement_no AS number, refund, settlement_id
+            FROM statement_line WHERE statement_id = o.statement_id
+            UNION ALL
+            SELECT facility_settlement_no, refund, settlement_id FROM statement_file_line WHERE file_no = o.file_no
+            OFFSET 0) AS l
     ), bill_beside AS (
         SELECT DISTINCT ON (bill_id) bill_id, period FROM (
             SELECT b.bill_id, o.period FROM bill_4 b JOIN stated_beside o USING (number, refund)
@@ -171,8 +263,12 @@ _AROUND = """
         SELECT DISTINCT l.line FROM line_4 l JOIN booked b ON b.number = l.number
         WHERE l.refund AND NOT b.refund
     )
-"""
-_RESULT = """
+    """
+
+
+def _classed(scope: _Scope) -> str:
+    """Every bill and every line that is not plain in its class."""
+    return f"""
     paired AS (
         SELECT CASE
                 WHEN (b_total, b_fund, b_account) <> (s_total, s_fund, s_account) THEN
@@ -207,20 +303,28 @@ _RESULT = """
                     OR (line_id IS NOT NULL
                         AND row_number() OVER (PARTITION BY line_id, l.refund ORDER BY line) > 1) THEN 'duplicate'
                 WHEN (x.period <> $4 AND x.refund = l.refund) OR (x.period IS NULL AND o.period IS NOT NULL)
-                    OR to_char(l.settled_on, 'YYYY-MM') <> $4 THEN 'period_differs'
+                    OR to_char(l.settled_on, '{scope.form}') <> $4 THEN 'period_differs'
                 WHEN l.refund AND (NOT x.refund OR taken_back.line IS NOT NULL) THEN 'reversed_on_one_side'
                 ELSE 'missing_in_books' END AS class,
             l.number, l.refund, line_id, NULL::text, NULL::bigint, NULL::bigint, NULL::bigint, s_total, s_fund,
             s_account, nullif(l.line_no, 0), NULL::text, NULL::text,
             coalesce(CASE WHEN x.refund = l.refund THEN nullif(x.period, $4) END,
-                     CASE WHEN x.period IS NULL THEN o.period END, nullif(to_char(l.settled_on, 'YYYY-MM'), $4)),
-            concat_ws(':', 'l', row_number() OVER (PARTITION BY l.number, l.refund ORDER BY line), l.refund, l.number)
+                     CASE WHEN x.period IS NULL THEN o.period END, nullif(to_char(l.settled_on, '{scope.form}'), $4)),
+            concat_ws(':', 'l', {scope.mark}row_number() OVER (PARTITION BY l.number, l.refund ORDER BY line), l.refund,
+                l.number)
         FROM line_4 l LEFT JOIN LATERAL (
-            SELECT period, refund FROM bill WHERE settlement_id = l.line_id AND facility_code = $3 LIMIT 1) AS x ON true
+            SELECT {scope.placed} AS period, b.refund FROM bill b
+            WHERE b.settlement_id = l.line_id AND {scope.named} LIMIT 1) AS x ON true
         LEFT JOIN booked_beside o USING (line) LEFT JOIN taken USING (line) LEFT JOIN taken_back USING (line)
     ), classed AS MATERIALIZED (
         SELECT * FROM paired UNION ALL SELECT * FROM alone_booked UNION ALL SELECT * FROM alone_stated
-    ), kept AS (
+    )
+    """
+
+
+# What is not agreed is kept, and the numbers of each class, which are all the match answers.
+_RESULT = """
+    kept AS (
         INSERT INTO difference (statement_id, match_no, position, difference_class, facility_settlement_no, refund,
             settlement_id, home_region, books_total_fen, books_fund_fen, books_account_fen, stated_total_fen,
             stated_fund_fen, stated_account_fen, line_no, stated_settlement_no, stated_settlement_id, other_period,
@@ -250,12 +354,24 @@ _RESULT = """
         WHERE c.count > o.count
     ) AS parts GROUP BY class
 """
-MATCH = "WITH" + ",".join((_SIDES, _BULK, _BY_ID, *_STEPS, _AROUND, _RESULT))
+
+
+def _match(scope: _Scope) -> str:
+    return "WITH" + ",".join((_sides(scope), _BULK, _BY_ID, *_STEPS, _around(scope), _classed(scope), _RESULT))
+
+
+MATCHES = {Scope.MONTH: _match(_MONTH), Scope.DAY: _match(_DAY), Scope.CHAIN: _match(_CHAIN)}
 
 CLASSES = """
     SELECT difference_class, books_total_fen, books_fund_fen, books_account_fen, books_bill_count,
         stated_total_fen, stated_fund_fen, stated_account_fen, stated_bill_count
     FROM statement_class WHERE statement_id = $1 AND match_no = $2 ORDER BY difference_class
+"""
+
+DIFFERS = """
+    SELECT EXISTS (
+        SELECT FROM statement_class WHERE statement_id = $1 AND match_no = $2
+        AND difference_class NOT IN ('agreed', 'within_tolerance'))
 """
 
 MATCH_TIMEOUT_S = 300.0
@@ -265,6 +381,16 @@ MATCH_TIMEOUT_S = 300.0
 async def use_memory(tx: Connection, memory_mb: int) -> None:
     """Let the database use so much for each step of what this transaction compares."""
     await tx.execute(MATCH_MEMORY, f"{memory_mb}MB")
+
+
+async def avoid_loops(tx: Connection) -> None:
+    """Join what nobody can estimate by hashing or sorting, until it is allowed again or the transaction ends."""
+    await tx.execute(LOOPS, "off")
+
+
+async def allow_loops(tx: Connection) -> None:
+    """Join as usual."""
+    await tx.execute(LOOPS, "on")
 
 
 async def match(
@@ -281,19 +407,27 @@ async def match(
     `counts` are the bills in the books and the lines of the statement.
     """
     file_no, by_settlement_id = (file.file_no, not file.numbered) if file else (None, False)
+    await avoid_loops(tx)
     await tx.execute(
-        MATCH,
+        MATCHES[of.scope],
         of.statement_id,
         match_no,
-        of.facility_code,
-        of.period,
+        of.party,
+        of.period if of.day is None else str(of.day),
         file_no,
         by_settlement_id,
         tolerance_fen,
         *counts,
+        *(() if of.home_region is None else (of.care_region, of.home_region)),
         timeout=MATCH_TIMEOUT_S,
     )
+    await allow_loops(tx)
     return await classes(tx, of.statement_id, match_no)
+
+
+async def differs(tx: Connection, statement_id: str, match_no: int) -> bool:
+    """Whether a match found any difference."""
+    return await tx.fetchval(DIFFERS, statement_id, match_no)  # type: ignore[no-any-return]
 
 
 async def classes(tx: Connection, statement_id: str, match_no: int) -> list[ClassNumbers]:

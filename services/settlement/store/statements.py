@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.settlement.rules.statements import (
     Comparison,
     Key,
     Line,
+    Scope,
     Statement,
     StatementState,
     Sums,
@@ -19,34 +20,96 @@ from services.settlement.store.bills import columns
 from shared.database import Connection, row_to, rows_to
 
 STATEMENT_INSERT = """
-    INSERT INTO statement (statement_id, facility_code, care_region, period, version_no, state, match_no, submitted_by,
-        submitted_at, submitted_on)
-    SELECT $1, $2, $3, $4, coalesce(max(version_no), 0) + 1, 'reopened', 0, $5, $6, $7
-    FROM statement WHERE facility_code = $2 AND period = $4
+    INSERT INTO statement (statement_id, party, care_region, period, version_no, state, match_no, submitted_by,
+        submitted_at, submitted_on, day, home_region)
+    SELECT $1, $2, $3, $4, coalesce(max(version_no), 0) + 1, 'reopened', 0, $5, $6, $7, $8, $9
+    FROM statement
+    WHERE party = $2 AND period = $4 AND (day, home_region) IS NOT DISTINCT FROM ($8, $9)
+      AND ($9 IS NULL OR care_region = $3)
     RETURNING version_no
 """
 STATEMENT_REPLACE = """
-    UPDATE statement SET state = 'replaced' WHERE facility_code = $1 AND period = $2 AND state <> 'replaced'
+    UPDATE statement SET state = 'replaced'
+    WHERE party = $1 AND period = $2 AND state <> 'replaced'
+      AND (day, home_region) IS NOT DISTINCT FROM ($3::date, $4::text) AND ($4 IS NULL OR care_region = $5)
+"""
+# Nobody else begins a version of the same until the transaction ends; a month has its own row for that.
+STATEMENT_LOCK = """
+    SELECT pg_advisory_xact_lock(hashtextextended(
+        concat_ws(' ', 'statement', $1::text, $2::text, $3::text, $4::text), 0))
 """
 STATEMENT_CURRENT = "UPDATE facility_month SET statement_id = $3 WHERE facility_code = $1 AND period = $2"
 STATEMENT_CONCLUDE = "UPDATE statement SET state = $2, match_no = $3 WHERE statement_id = $1"
 STATEMENTS_REOPEN = "UPDATE statement SET state = 'reopened' WHERE statement_id = ANY($1::text[])"
 STATEMENTS_REOPENED = "SELECT statement_id FROM statement WHERE state = 'reopened' ORDER BY statement_id LIMIT 100"
-_COLUMNS = "statement_id, facility_code, care_region, period, version_no, state, match_no, submitted_on"
+# Bills were booked that a day or a chain did not see: booking appends, and waits for nobody.
+TOUCH = """
+    INSERT INTO statement_touch (statement_id)
+    SELECT statement_id
+    FROM (
+        SELECT s.statement_id
+        FROM unnest($1::text[], $2::text[], $3::date[]) AS b(facility, period, day)
+        JOIN statement s ON s.home_region IS NULL AND s.party = b.facility AND s.period = b.period AND s.day = b.day
+        WHERE s.state <> 'replaced'
+        UNION
+        SELECT s.statement_id
+        FROM unnest($2::text[], $4::text[], $5::text[]) AS b(period, care, home)
+        JOIN statement s ON s.period = b.period AND s.care_region = b.care AND s.home_region = b.home
+        WHERE s.state <> 'replaced'
+    ) AS touched
+"""
+TOUCH_ITSELF = "INSERT INTO statement_touch (statement_id, waits_for) VALUES ($1, pg_current_xact_id()::text::bigint)"
+# Of a statement that is being compared at this moment the notes stay for the next look.
+TOUCHED_REOPEN = """
+    WITH ripe AS (
+        SELECT touch_no, statement_id FROM statement_touch
+        WHERE waits_for IS NULL OR waits_for < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    ), free AS (
+        SELECT statement_id FROM statement WHERE statement_id IN (SELECT statement_id FROM ripe)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), done AS (
+        DELETE FROM statement_touch t USING ripe JOIN free USING (statement_id) WHERE t.touch_no = ripe.touch_no
+    )
+    UPDATE statement s SET state = 'reopened' FROM free
+    WHERE s.statement_id = free.statement_id AND s.state <> 'replaced'
+"""
+_COLUMNS = """
+    statement_id, party, care_region, period, version_no, state, match_no, submitted_on, day, home_region
+"""
 STATEMENT = f"SELECT {_COLUMNS} FROM statement WHERE statement_id = $1"
+# Not against booking, which notes down that a statement has to be compared again, and so refers to it.
+STATEMENT_LOCKED = f"{STATEMENT} FOR NO KEY UPDATE"
 STATEMENTS = f"""
     SELECT {_COLUMNS} FROM statement
-    WHERE (facility_code = $1 OR care_region = ANY($2::text[])) AND ($3::text IS NULL OR period = $3)
-      AND ($4::text IS NULL OR facility_code = $4) AND statement_id > $5
-    ORDER BY statement_id LIMIT $6
+    WHERE (party = $1 OR care_region = ANY($2::text[]) OR home_region = ANY($2::text[]) OR party = ANY($2::text[]))
+      AND ($3::text IS NULL OR period = $3) AND ($4::text IS NULL OR party = $4) AND ($5::date IS NULL OR day = $5)
+      AND statement_id > $6
+    ORDER BY statement_id LIMIT $7
 """
-# An array of cases, so that the bills of all of them are read in one go: patients of forty regions come mixed.
-BOOKS_TOTALS = """
+DAYS = f"""
+    SELECT {_COLUMNS} FROM statement
+    WHERE party = $1 AND period = $2 AND day IS NOT NULL AND state <> 'replaced' ORDER BY day
+"""
+_MONTH = "b.case_id = ANY (ARRAY(SELECT case_id FROM settlement_case WHERE facility_code = $1 AND period = $2))"
+_GROUPS = """
     SELECT b.home_region, b.insutype, b.clr_type, b.refund, sum(b.total_fen)::bigint, sum(b.fund_fen)::bigint,
         sum(b.account_fen)::bigint, count(*)
     FROM bill b
-    WHERE b.case_id = ANY (ARRAY(SELECT case_id FROM settlement_case WHERE facility_code = $1 AND period = $2))
-    GROUP BY b.home_region, b.insutype, b.clr_type, b.refund
+"""
+_GROUPED = "GROUP BY b.home_region, b.insutype, b.clr_type, b.refund"
+# An array of cases, so that the bills of all of them are read in one go: patients of forty regions come mixed.
+BOOKS_TOTALS = f"{_GROUPS} WHERE {_MONTH} {_GROUPED}"
+BOOKS_TOTALS_DAY = f"""
+    {_GROUPS}
+    WHERE {_MONTH} AND b.settled_at >= $3::date::timestamp AT TIME ZONE 'Asia/Shanghai'
+      AND b.settled_at < ($3::date + 1)::timestamp AT TIME ZONE 'Asia/Shanghai'
+    {_GROUPED}
+"""
+BOOKS_TOTALS_CHAIN = f"""
+    {_GROUPS}
+    WHERE b.case_id = ANY (ARRAY(
+        SELECT case_id FROM settlement_case WHERE period = $1 AND care_region = $2 AND home_region = $3))
+    {_GROUPED}
 """
 TOTALS_UPSERT = """
     INSERT INTO statement_total (statement_id, home_region, insutype, clr_type, refund, total_fen, fund_fen,
@@ -90,11 +153,19 @@ DIFFERENCES = f"""
     SELECT position, {_DIFFERENCE} FROM difference
     WHERE statement_id = $1 AND match_no = $2 AND position > $3 ORDER BY position LIMIT $4
 """
-# Only what the match before did not find: a match that is repeated does not announce the same thing twice.
+# Only what neither the match before nor that of a day found: nothing is announced twice.
 DIFFERENCES_NEW = f"""
+    WITH known AS (
+        SELECT * FROM difference WHERE statement_id = $1 AND match_no = $2 - 1
+        UNION ALL
+        SELECT e.* FROM statement s JOIN statement o ON o.party = s.party AND o.period = s.period
+        JOIN difference e ON e.statement_id = o.statement_id AND e.match_no = o.match_no
+        WHERE s.statement_id = $1 AND s.day IS NULL AND s.home_region IS NULL
+          AND o.day IS NOT NULL AND o.state <> 'replaced'
+    )
     SELECT position, {_DIFFERENCE} FROM difference d
     WHERE d.statement_id = $1 AND d.match_no = $2 AND d.difference_class <> 'within_tolerance' AND NOT EXISTS (
-        SELECT FROM difference e WHERE e.statement_id = $1 AND e.match_no = $2 - 1 AND e.item_key = d.item_key
+        SELECT FROM known e WHERE e.item_key = d.item_key
         AND (e.difference_class, e.books_fund_fen, e.stated_fund_fen)
             IS NOT DISTINCT FROM (d.difference_class, d.books_fund_fen, d.stated_fund_fen))
     ORDER BY d.position LIMIT $3
@@ -152,22 +223,27 @@ class Resolution:
     approved_at: datetime | None
 
 
-async def add_version(
-    tx: Connection,
-    statement_id: str,
-    facility_code: str,
-    care_region: str,
-    period: str,
-    *,
-    subject: str,
-    at: datetime,
-    on: date,
-) -> int:
-    """A new version, which from now on counts; its number."""
-    await tx.execute(STATEMENT_REPLACE, facility_code, period)
-    version_no = await tx.fetchval(STATEMENT_INSERT, statement_id, facility_code, care_region, period, subject, at, on)
-    await tx.execute(STATEMENT_CURRENT, facility_code, period, statement_id)
-    return version_no  # type: ignore[no-any-return]
+class New(NamedTuple):
+    """What is stated anew: by whom, and about which bills."""
+
+    statement_id: str
+    party: str
+    care_region: str
+    period: str
+    day: date | None = None
+    home_region: str | None = None
+
+
+async def add_version(tx: Connection, new: New, *, subject: str, at: datetime, on: date) -> Statement:
+    """A new version, which from now on counts, in place of the one before."""
+    lock = (new.party, new.period, None if new.day is None else str(new.day), new.home_region)
+    await tx.execute(STATEMENT_LOCK, *lock)
+    await tx.execute(STATEMENT_REPLACE, new.party, new.period, new.day, new.home_region, new.care_region)
+    version_no = await tx.fetchval(STATEMENT_INSERT, *new[:4], subject, at, on, new.day, new.home_region)
+    added = Statement(*new[:4], version_no, StatementState.REOPENED, 0, on, new.day, new.home_region)
+    if added.scope is Scope.MONTH:
+        await tx.execute(STATEMENT_CURRENT, new.party, new.period, new.statement_id)
+    return added
 
 
 async def statement(tx: Connection, statement_id: str) -> Statement | None:
@@ -182,13 +258,25 @@ async def statements(
     areas: Sequence[str],
     *,
     period: str | None,
-    of_facility: str | None,
+    of_party: str | None,
+    day: date | None,
     after: str,
     limit: int,
 ) -> list[Statement]:
     """Statements a caller may see, by id."""
-    rows = await tx.fetch(STATEMENTS, facility_code, list(areas), period, of_facility, after, limit)
+    rows = await tx.fetch(STATEMENTS, facility_code, list(areas), period, of_party, day, after, limit)
     return [_statement(row) for row in rows]
+
+
+async def lock_statement(tx: Connection, statement_id: str) -> Statement | None:
+    """A version as it stands once nobody else compares it."""
+    row = await tx.fetchrow(STATEMENT_LOCKED, statement_id)
+    return None if row is None else _statement(row)
+
+
+async def days(tx: Connection, of: Statement) -> list[Statement]:
+    """The days a facility stated of its month, as they stand."""
+    return [_statement(row) for row in await tx.fetch(DAYS, of.party, of.period)]
 
 
 def _statement(row: Any) -> Statement:
@@ -205,14 +293,46 @@ async def reopen(tx: Connection, statement_ids: Sequence[str]) -> None:
     await tx.execute(STATEMENTS_REOPEN, list(statement_ids))
 
 
+class Touch(NamedTuple):
+    """Where a bill was booked."""
+
+    facility_code: str
+    period: str
+    day: date
+    care_region: str
+    home_region: str
+
+
+async def touch(tx: Connection, touches: Collection[Touch]) -> None:
+    """Note for the days and chains that were stated already that bills came after."""
+    await tx.execute(TOUCH, *columns(list(touches), 5))
+
+
+async def touch_itself(tx: Connection, statement_id: str) -> None:
+    """Note that a statement is new: who books right now does not know of it yet."""
+    await tx.execute(TOUCH_ITSELF, statement_id)
+
+
+async def reopen_touched(tx: Connection) -> None:
+    """Mark the days and chains that bills came for, once everything that was being booked then is booked."""
+    await tx.execute(TOUCHED_REOPEN)
+
+
 async def reopened(tx: Connection) -> list[str]:
     """Some statements that are to be compared again."""
     return [row["statement_id"] for row in await tx.fetch(STATEMENTS_REOPENED)]
 
 
-async def books_totals(tx: Connection, facility_code: str, period: str) -> dict[Key, Sums]:
-    """What the books hold of a facility's month."""
-    rows = await tx.fetch(BOOKS_TOTALS, facility_code, period, timeout=SUMS_TIMEOUT_S)
+async def books_totals(tx: Connection, of: Statement) -> dict[Key, Sums]:
+    """What the books hold of the bills a statement is about."""
+    match of.scope:
+        case Scope.MONTH:
+            rows = await tx.fetch(BOOKS_TOTALS, of.party, of.period, timeout=SUMS_TIMEOUT_S)
+        case Scope.DAY:
+            rows = await tx.fetch(BOOKS_TOTALS_DAY, of.party, of.period, of.day, timeout=SUMS_TIMEOUT_S)
+        case Scope.CHAIN:
+            ends = (of.care_region, of.home_region)
+            rows = await tx.fetch(BOOKS_TOTALS_CHAIN, of.period, *ends, timeout=SUMS_TIMEOUT_S)
     return {Key(*row[:4]): Sums(*row[4:]) for row in rows}
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Index,
+    Integer,
     MetaData,
     Text,
     UniqueConstraint,
@@ -30,6 +31,11 @@ METADATA = MetaData(schema="settlement")
 
 def _moment(*, nullable: bool = False) -> Any:
     return Field(default=None, sa_column=Column(DateTime(timezone=True), nullable=nullable))
+
+
+def _by_year(key: str) -> dict[str, str]:
+    """A table with a partition for each year of its ids, which are ULIDs and so begin with their moment."""
+    return {"postgresql_partition_by": f"RANGE ({key})"}
 
 
 class Table(SQLModel, registry=registry(metadata=METADATA)):
@@ -50,12 +56,36 @@ class Facility(Table, table=True):
 
 
 class Statement(Table, table=True):
-    """One version of a facility's statement of a month (汇总表); every version is kept."""
+    """One version of what a party states; every version is kept.
+
+    A facility states a month or a day (汇总表), an agency the month of a chain as its own books have it (机构间对账单).
+    """
 
     __tablename__ = "statement"
     __table_args__ = (
-        UniqueConstraint("facility_code", "period", "version_no", name="statement_version"),
+        Index(
+            "statement_version",
+            "party",
+            "period",
+            "day",
+            "version_no",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("home_region IS NULL"),
+        ),
+        Index(
+            "statement_version_agency",
+            "period",
+            "care_region",
+            "home_region",
+            "party",
+            "version_no",
+            unique=True,
+            postgresql_where=text("home_region IS NOT NULL"),
+        ),
         CheckConstraint("period ~ '^[0-9]{4}-(0[1-9]|1[0-2])$'", name="statement_period"),
+        CheckConstraint("to_char(day, 'YYYY-MM') = period", name="statement_day"),
+        CheckConstraint("day IS NULL OR home_region IS NULL", name="statement_of"),
         CheckConstraint(
             "state IN ('details_wanted', 'differences', 'matched', 'reopened', 'replaced')", name="statement_state"
         ),
@@ -64,7 +94,8 @@ class Statement(Table, table=True):
     )
 
     statement_id: str = Field(primary_key=True, sa_type=Text)
-    facility_code: str = Field(sa_type=Text)
+    party: str = Field(sa_type=Text)
+    """Who states: a facility, or an agency."""
     care_region: str = Field(sa_type=Text)
     period: str = Field(sa_type=Text)
     version_no: int
@@ -75,6 +106,29 @@ class Statement(Table, table=True):
     submitted_at: datetime = _moment()
     submitted_on: date
     """The Asia/Shanghai day of it: the parties' clock starts here."""
+    day: date | None = None
+    """The one day a facility states; None for a month."""
+    home_region: str | None = Field(default=None, sa_type=Text)
+    """The other end of the chain an agency states; None for a facility."""
+
+
+class StatementTouch(Table, table=True):
+    """That bills were booked which a stated day, or an agency's statement, did not see: it is to be compared again.
+
+    Booking only appends here, so that it waits for no match.
+    """
+
+    __tablename__ = "statement_touch"
+    __table_args__ = (
+        ForeignKeyConstraint(["statement_id"], ["settlement.statement.statement_id"], name="statement_touch_of"),
+    )
+
+    touch_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    statement_id: str = Field(sa_type=Text)
+    waits_for: int | None = Field(default=None, sa_type=BigInteger)
+    """The number of a transaction that must have ended before, and all that are older: they may have booked without
+    knowing of the statement.
+    """
 
 
 class FacilityMonth(Table, table=True):
@@ -121,6 +175,7 @@ class SettlementCase(Table, table=True):
         ),
         CheckConstraint("payable_fen = fund_fen + account_fen", name="settlement_case_payable"),
         Index("settlement_case_period", "period", "case_id"),
+        Index("settlement_case_to_clear", "clearing_region", "case_id", postgresql_where=text("state = 'confirmed'")),
     )
 
     case_id: str = Field(primary_key=True, sa_type=Text)
@@ -173,6 +228,7 @@ class Bill(Table, table=True):
         ForeignKeyConstraint(["case_id"], ["settlement.settlement_case.case_id"], name="bill_case"),
         Index("bill_case", "case_id", "settlement_id"),
         Index("bill_reverses", "reverses_settlement_id", postgresql_where=text("reverses_settlement_id IS NOT NULL")),
+        _by_year("settlement_id"),
     )
 
     settlement_id: str = Field(primary_key=True, sa_type=Text)
@@ -209,15 +265,27 @@ class LedgerTransaction(Table, table=True):
 
     __tablename__ = "ledger_transaction"
     __table_args__ = (
-        CheckConstraint("kind IN ('bill', 'reversal', 'payment')", name="ledger_transaction_kind"),
-        CheckConstraint("(kind = 'reversal') = (reverses_transaction_id IS NOT NULL)", name="ledger_reversal"),
+        CheckConstraint(
+            "kind IN ('bill', 'reversal', 'payment', 'clearing', 'clearing_reversal', 'prepayment', 'payout', 'bank')",
+            name="ledger_transaction_kind",
+        ),
+        CheckConstraint(
+            "(kind IN ('reversal', 'clearing_reversal')) = (reverses_transaction_id IS NOT NULL)",
+            name="ledger_reversal",
+        ),
+        CheckConstraint(
+            "case_id IS NOT NULL OR kind IN ('payment', 'prepayment', 'payout', 'bank')",
+            name="ledger_transaction_of_case",
+        ),
         ForeignKeyConstraint(["case_id"], ["settlement.settlement_case.case_id"], name="ledger_transaction_case"),
         Index("ledger_transaction_case", "case_id"),
+        _by_year("transaction_id"),
     )
 
     transaction_id: str = Field(primary_key=True, sa_type=Text)
     kind: str = Field(sa_type=Text)
-    case_id: str = Field(sa_type=Text)
+    case_id: str | None = Field(default=None, sa_type=Text)
+    """None where it is of no single case: a position of a cycle, a prepayment."""
     period: str = Field(sa_type=Text)
     """The accounting month."""
     value_date: date
@@ -238,14 +306,17 @@ class LedgerEntry(Table, table=True):
         CheckConstraint("amount_fen <> 0", name="ledger_entry_amount"),
         CheckConstraint(
             "account_kind IN ('receivable', 'payable', 'fund_expenditure', 'personal_account', 'medical_income',"
-            " 'bank')",
+            " 'bank', 'clearing', 'prepayment_lent', 'prepayment_held', 'suspense', 'benefits_payable')",
             name="ledger_entry_kind",
         ),
         CheckConstraint(
-            "(account_kind IN ('receivable', 'payable')) = (counterparty <> '')", name="ledger_entry_counterparty"
+            "account_kind = 'suspense' OR (account_kind IN ('receivable', 'payable', 'clearing', 'prepayment_lent',"
+            " 'prepayment_held')) = (counterparty <> '')",
+            name="ledger_entry_counterparty",
         ),
         CheckConstraint("(account_kind = 'fund_expenditure') = (fund_pay_type <> '')", name="ledger_entry_fund"),
         Index("ledger_entry_book", "book", "transaction_id", "line_no"),
+        _by_year("transaction_id"),
     )
 
     transaction_id: str = Field(primary_key=True, sa_type=Text)
@@ -390,7 +461,8 @@ class Confirmation(Table, table=True):
     case_id: str = Field(primary_key=True, sa_type=Text)
     party: str = Field(primary_key=True, sa_type=Text)
     numbers_hash: str = Field(sa_type=Text)
-    confirmed_by: str = Field(sa_type=Text)
+    confirmed_by: str | None = Field(default=None, sa_type=Text)
+    """The person; absent where silence is agreement (逾期视为确认)."""
     confirmed_at: datetime = _moment()
 
 
@@ -400,7 +472,7 @@ class Hop(Table, table=True):
     __tablename__ = "hop"
     __table_args__ = (
         CheckConstraint("kind IN ('remittance', 'disbursement')", name="hop_kind"),
-        CheckConstraint("state IN ('waiting', 'payable', 'proposed', 'paid')", name="hop_state"),
+        CheckConstraint("state IN ('waiting', 'payable', 'proposed', 'in_position', 'paid')", name="hop_state"),
         CheckConstraint("amount_fen > 0 AND hop_no > 0 AND payer <> payee", name="hop_amount"),
         ForeignKeyConstraint(["case_id"], ["settlement.settlement_case.case_id"], name="hop_case"),
     )
@@ -445,7 +517,8 @@ class Due(Table, table=True):
     __tablename__ = "due"
     __table_args__ = (
         CheckConstraint("kind IN ('reconciliation', 'remittance', 'disbursement')", name="due_kind"),
-        CheckConstraint("due_on >= since AND working_days >= 0", name="due_days"),
+        CheckConstraint("due_on >= since AND working_days >= 0 AND since >= started_on", name="due_days"),
+        CheckConstraint("kind = 'reconciliation' OR NOT deemed_consent", name="due_deemed"),
         ForeignKeyConstraint(["case_id"], ["settlement.settlement_case.case_id"], name="due_case"),
         Index("due_waiting", "party", "due_on", "case_id", postgresql_where=text("done_at IS NULL")),
     )
@@ -458,6 +531,12 @@ class Due(Table, table=True):
     due_on: date
     provisional: bool
     done_at: datetime | None = _moment(nullable=True)
+    started_on: date
+    """When its clock began; `since` is later after a suspension."""
+    reminder_distances: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    escalation_distances: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    deemed_consent: bool
+    suspended_on: date | None = None
 
 
 class Reminder(Table, table=True):

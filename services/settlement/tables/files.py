@@ -29,12 +29,12 @@ def _moment(*, nullable: bool = False) -> Any:
 
 
 class StatementMapping(core.Table, table=True):
-    """One version of a facility's mapping (列名对照), written once."""
+    """One version of a party's mapping (列名对照), written once."""
 
     __tablename__ = "statement_mapping"
     __table_args__ = (CheckConstraint("version_no > 0", name="statement_mapping_version"),)
 
-    facility_code: str = Field(primary_key=True, sa_type=Text)
+    party: str = Field(primary_key=True, sa_type=Text)
     name: str = Field(primary_key=True, sa_type=Text)
     version_no: int = Field(primary_key=True)
     source: str = Field(sa_type=Text)

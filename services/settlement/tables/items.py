@@ -1,4 +1,4 @@
-"""Work items: one for each difference of a facility's month, and what was done about it."""
+"""Work items: one for each difference of a party's month, and what was done about it."""
 
 from __future__ import annotations
 
@@ -31,23 +31,25 @@ class WorkItem(core.Table, table=True):
 
     __tablename__ = "work_item"
     __table_args__ = (
-        UniqueConstraint("facility_code", "period", "item_key", name="work_item_once"),
+        UniqueConstraint("party", "period", "item_key", name="work_item_once"),
         CheckConstraint("state IN ('open', 'closed')", name="work_item_state"),
         CheckConstraint("closed_as IN ('agreed', 'decided', 'books_stand')", name="work_item_closed_as"),
         CheckConstraint(
             "(state = 'closed') = (closed_at IS NOT NULL) AND (closed_at IS NULL) = (closed_as IS NULL)",
             name="work_item_closed",
         ),
-        CheckConstraint("acting_party IN (facility_code, care_region)", name="work_item_acting"),
+        CheckConstraint("acting_party IN (party, care_region)", name="work_item_acting"),
         CheckConstraint("amount_fen >= 0 AND reopened_count >= 0", name="work_item_numbers"),
+        CheckConstraint("due_on >= since AND working_days >= 0", name="work_item_days"),
         ForeignKeyConstraint(["statement_id"], ["settlement.statement.statement_id"], name="work_item_statement"),
-        Index("work_item_facility", "facility_code", "item_no"),
+        Index("work_item_party", "party", "item_no"),
         Index("work_item_region", "care_region", "item_no"),
         Index("work_item_waiting", "acting_party", "item_no", postgresql_where=text("state = 'open'")),
     )
 
     item_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    facility_code: str = Field(sa_type=Text)
+    party: str = Field(sa_type=Text)
+    """Who stated: a facility, or an agency."""
     care_region: str = Field(sa_type=Text)
     period: str = Field(sa_type=Text)
     item_key: str = Field(sa_type=Text)
@@ -65,6 +67,11 @@ class WorkItem(core.Table, table=True):
     reopened_count: int
     closed_at: datetime | None = _moment(nullable=True)
     closed_as: str | None = Field(default=None, sa_type=Text)
+    home_region: str | None = Field(default=None, sa_type=Text)
+    """The other end of the chain, where an agency stated."""
+    since: date
+    """When its clock began."""
+    working_days: int
 
 
 class ItemAction(core.Table, table=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from opentelemetry.trace import Span
@@ -16,6 +17,7 @@ from services.settlement.rules.statements import StatementState
 from services.settlement.store import bills as store
 from services.settlement.store import statements
 from services.settlement.store.bills import CaseKey, Month, NewCase, Placed, Transaction
+from services.settlement.store.statements import Touch
 from services.settlement.use_cases.months import BY_ITSELF, take_month_step
 from shared.database import Connection
 from shared.events import new_id
@@ -29,23 +31,32 @@ async def book(
 ) -> None:
     """Book bills in the books of their chains, each once. Raises Refused when one of them cannot be booked.
 
-    A bill whose month is confirmed goes to the next month that is not. A bill in a month whose statement was compared
-    already reopens the comparison.
+    A bill of a region that was renamed or merged goes to what that has become. A bill whose month is confirmed goes to
+    the next month that is not. A bill in a month whose statement was compared already reopens the comparison.
     """
     wrong = [refusal for bill in bills for refusal in check_bill(bill, regions.__contains__)]
     if wrong:
         raise Refused(*wrong)
-    unique = list({bill.settlement_id: bill for bill in bills}.values())
+    unique = list({bill.settlement_id: _now(regions, bill) for bill in bills}.values())
     with _spans(unique) as spans:
         months = await _open_months(tx, unique)
         cases, opened = await _cases(tx, regions, unique, months, now)
-        placed = [_place(bill, months, cases, spans) for bill in unique]
+        placed = [_place(bill, months, cases, spans) for bill in unique if _case_key(bill, months) in cases]
         fresh = await store.add_bills(tx, placed, now)
         booked = [p for p in placed if p.bill.settlement_id in fresh]
         transactions = [t for p in booked if (t := _transaction(regions, p)).entries]
         await store.add_transactions(tx, transactions, ledger_key, now)
         touched = {months[p.bill.facility_code, p.bill.settled_month] for p in booked}
         await _reopen(tx, touched, opened, now)
+        await statements.touch(tx, {_touch(p) for p in booked})
+
+
+def _now(regions: RegionTree, bill: Bill) -> Bill:
+    """A bill between the regions there are now."""
+    care_region, home_region = regions.current(bill.care_region), regions.current(bill.home_region)
+    if (care_region, home_region) == (bill.care_region, bill.home_region):
+        return bill
+    return replace(bill, care_region=care_region, home_region=home_region)
 
 
 async def _open_months(tx: Connection, bills: Sequence[Bill]) -> dict[tuple[str, str], Month]:
@@ -67,10 +78,17 @@ async def _cases(
     months: dict[tuple[str, str], Month],
     now: datetime,
 ) -> tuple[dict[CaseKey, str], set[CaseKey]]:
-    """The ids of the cases the bills belong to, and which of the cases were opened for them."""
+    """The ids of the cases the bills belong to, and which of the cases were opened for them.
+
+    None is opened for a bill that is booked already, and comes again after its month was confirmed.
+    """
     wanted = {_case_key(bill, months) for bill in bills}
     found = await store.find_cases(tx, list(wanted))
-    opened = wanted - found.keys()
+    if wanted == found.keys():
+        return found, set()
+    homeless = {bill.settlement_id: key for bill in bills if (key := _case_key(bill, months)) not in found}
+    known = await store.booked_already(tx, homeless)
+    opened = {key for settlement_id, key in homeless.items() if settlement_id not in known}
     if opened:
         await store.add_cases(tx, [_new_case(regions, key) for key in opened], now)
         found = await store.find_cases(tx, list(wanted))
@@ -111,6 +129,11 @@ def _transaction(regions: RegionTree, placed: Placed) -> Transaction:
         reverses_transaction_id=bill.reverses_settlement_id,
         entries=entries(bill_transfers(bill.facility_code, chain, bill.shares, bill.account_fen)),
     )
+
+
+def _touch(placed: Placed) -> Touch:
+    bill = placed.bill
+    return Touch(bill.facility_code, placed.period, bill.settled_on, bill.care_region, bill.home_region)
 
 
 async def _reopen(tx: Connection, touched: Iterable[Month], opened: set[CaseKey], now: datetime) -> None:

@@ -137,10 +137,11 @@ class BeancountFile:
 def _about(movement: Movement) -> dict[str, str]:
     about = {
         "transaction": movement.transaction_id,
-        "case": movement.case_id,
         "value-date": movement.value_date.isoformat(),
         "booked-at": _moment(movement),
     }
+    if movement.case_id is not None:
+        about["case"] = movement.case_id
     if movement.reverses_transaction_id is not None:
         about["reverses"] = movement.reverses_transaction_id
     return about

@@ -44,8 +44,8 @@ class Chunk:
     numbered: bool = True
 
 
-Chunks = Callable[[int, Mapping | None, str], AbstractAsyncContextManager[AsyncGenerator[Chunk, None]]]
-"""Gives the chunks of the file that is being sent: lines known already, mapping, facility."""
+Chunks = Callable[[int, Mapping | None, str | None], AbstractAsyncContextManager[AsyncGenerator[Chunk, None]]]
+"""Gives the chunks of the file that is being sent: lines known already, mapping, facility or None for any."""
 
 
 class Sent:
@@ -103,12 +103,12 @@ async def receive(parts: Settlement, principal: Principal, delivery: Delivery, n
 
 
 async def _own_statement(tx: Connection, principal: Principal, statement_id: str) -> Statement:
-    """A statement of the calling facility. Raises Refused."""
+    """A statement of the caller's own. Raises Refused."""
     statement = await statement_store.statement(tx, statement_id)
     if statement is None:
         raise Refused(errors.STATEMENT_UNKNOWN())
-    if principal.party != statement.facility_code:
-        raise Refused(NOT_YOUR_AREA(party=statement.facility_code))
+    if principal.party != statement.party:
+        raise Refused(NOT_YOUR_AREA(party=statement.party))
     return statement
 
 
@@ -279,7 +279,7 @@ async def _why(parts: Settlement, file: File) -> list[Refusal]:
 
 
 async def save_mapping(parts: Settlement, principal: Principal, name: str, source: str, now: datetime) -> SavedMapping:
-    """Save a mapping, or a new version of it, for the calling facility. Raises Refused when it is not in order."""
+    """Save a mapping, or a new version of it, for the caller. Raises Refused when it is not in order."""
     mapping = read_mapping(source)
     if isinstance(mapping, list):
         raise Refused(*mapping)

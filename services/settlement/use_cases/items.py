@@ -47,7 +47,7 @@ async def dossier(tx: Connection, item: Item) -> Dossier:
         item,
         difference,
         await store.candidates(tx, item, CANDIDATES_MAX),
-        await store.bill_trace(tx, settlement_id, item.facility_code) if settlement_id else None,
+        await store.bill_trace(tx, settlement_id, item) if settlement_id else None,
         await store.actions(tx, item.item_no),
     )
 
@@ -55,11 +55,11 @@ async def dossier(tx: Connection, item: Item) -> Dossier:
 async def act(
     parts: Settlement, principal: Principal, item_no: int, kind: ActionKind, reason: str, now: datetime
 ) -> Dossier:
-    """The facility or its care agency does something about an item. Raises Refused."""
+    """Who stated, or the care agency, does something about an item. Raises Refused."""
     async with parts.database.transaction() as tx:
         item = await _locked(tx, item_no)
-        if principal.party not in (item.facility_code, item.care_region):
-            raise Refused(NOT_YOUR_AREA(party=item.facility_code))
+        if principal.party not in (item.party, item.care_region):
+            raise Refused(NOT_YOUR_AREA(party=item.party))
         if wrong := check_action(item, kind, principal.party):
             raise Refused(*wrong)
         approval = approval_needed(item, kind, parts.settings.four_eyes_above_fen)

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
+from services.settlement.bank.adapter import BankAdapter
 from services.settlement.config import SettlementSettings
 from services.settlement.rules.chain import LedgerKey
+from services.settlement.rules.terms import CHOICES, Terms
 from shared.auth import Principal, Role
 from shared.database import Database
+from shared.personal import PersonalDataKeys
 from shared.regions import RegionTree
 from shared.workdays import WorkCalendar
+
+
+@dataclass(frozen=True, slots=True)
+class BankDesk:
+    """The way to the bank: what carries its files, and the keys under which account numbers are kept."""
+
+    adapter: BankAdapter
+    keys: PersonalDataKeys
+
+    def seal(self, column: str, text: str) -> str:
+        """A text as it is kept."""
+        return self.keys.encrypt(text, context=f"settlement.{column}")
+
+    def unseal(self, column: str, sealed: str) -> str:
+        """A text that is kept. Raises PersonalDataUnreadable."""
+        return self.keys.decrypt(sealed, context=f"settlement.{column}")
+
+    def resealed(self, column: str, sealed: str) -> str:
+        """The same under the active key. Raises PersonalDataUnreadable."""
+        return self.seal(column, self.unseal(column, sealed)) if self.keys.needs_rotation(sealed) else sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +45,22 @@ class Settlement:
     settings: SettlementSettings
     calendar: WorkCalendar
     ledger_key: LedgerKey
+    desk: BankDesk | None = None
+    """None where nothing comes near the bank."""
+
+    @property
+    def bank(self) -> BankDesk:
+        """The way to the bank. Raises RuntimeError when these parts were built without one."""
+        if self.desk is None:
+            raise RuntimeError("built without a bank")
+        return self.desk
+
+    @property
+    def default_terms(self) -> Terms:
+        """What holds where no region chose: the settings."""
+        chosen = self.settings.model_dump(include=set(CHOICES))
+        days = self.settings.confirmation_working_days
+        return Terms(region="", valid_from=date.min, reconciliation_working_days=days, **chosen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-
-from opentelemetry.trace import Span
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
 
 from services.settlement import errors
 from services.settlement.rules.cases import (
@@ -15,26 +13,31 @@ from services.settlement.rules.cases import (
     HopState,
     Payment,
     State,
+    after_payment,
     approve_payment,
     propose_payment,
 )
 from services.settlement.rules.ledger import entries, payment_transfers
+from services.settlement.rules.orders import OrderDraft, Purpose
+from services.settlement.rules.terms import Netting
 from services.settlement.store import bills as bill_store
 from services.settlement.store import cases as case_store
 from services.settlement.store import dues as due_store
 from services.settlement.store import payments as store
 from services.settlement.store.bills import Transaction
 from services.settlement.store.cases import NewStep
-from services.settlement.use_cases.hops import DUE_KINDS, case_event, closed, set_hop_dues
+from services.settlement.use_cases.hops import DUE_KINDS, case_event, closed, pay_span, set_hop_dues
 from services.settlement.use_cases.months import BY_ITSELF, Actor
+from services.settlement.use_cases.order_book import open_orders, way_of
 from services.settlement.use_cases.parts import Settlement
+from services.settlement.use_cases.terms import terms_at
 from shared.auth import Principal
 from shared.database import Connection
 from shared.events import Envelope, Event, new_id
 from shared.events.settlement import Disbursed, Remitted
 from shared.outbox import announce
 from shared.refusals import Refusal
-from shared.telemetry import amount_band, begin, current_traceparent, traceparent_of
+from shared.telemetry import traceparent_of
 from shared.workdays import month_of, shanghai_day
 
 MOVED = {HopKind.REMITTANCE: Remitted, HopKind.DISBURSEMENT: Disbursed}
@@ -42,26 +45,42 @@ MOVED = {HopKind.REMITTANCE: Remitted, HopKind.DISBURSEMENT: Disbursed}
 
 
 async def propose(
-    tx: Connection, principal: Principal, case_ids: Iterable[str], now: datetime
+    parts: Settlement, tx: Connection, principal: Principal, case_ids: Iterable[str], now: datetime
 ) -> dict[str, Payment | list[Refusal]]:
     """Propose the payment of the caller's hop in each case; for each the payment, or what speaks against it."""
     wanted = list(case_ids)
     await case_store.lock_cases(tx, wanted)
     cases = await case_store.cases(tx, wanted)
-    outcomes = {case_id: _proposal(cases.get(case_id), principal) for case_id in wanted}
+    terms = await terms_at(parts, tx, {case.clearing_region for case in cases.values()}, shanghai_day(now))
+    netted = {region for region, own in terms.items() if own.netting is not Netting.GROSS}
+    outcomes = {case_id: _proposal(cases.get(case_id), principal, netted) for case_id in wanted}
     proposed = [payment for payment in outcomes.values() if isinstance(payment, Payment)]
     if proposed:
         await store.add_payments(tx, proposed, now)
         await case_store.move_hops(tx, [(p.case_id, p.hop_no, HopState.PROPOSED) for p in proposed])
         steps = [NewStep(p.case_id, "propose_payment", *Actor.of(principal), None) for p in proposed]
         await case_store.add_steps(tx, steps, now)
+        await _order(parts, tx, principal, proposed, now)
     return outcomes
 
 
-def _proposal(case: Case | None, principal: Principal) -> Payment | list[Refusal]:
+async def _order(
+    parts: Settlement, tx: Connection, principal: Principal, proposed: Sequence[Payment], now: datetime
+) -> None:
+    """Where the payer pays by bank, an order for each payment: the bank's word on it then settles the hop."""
+    way = await way_of(parts, tx, principal.party, now)
+    if way.by_bank:
+        drafts = [OrderDraft(Purpose.HOP, p.payment_id, p.payer, p.payee, p.amount_fen) for p in proposed]
+        await open_orders(tx, drafts, way, principal.subject, now)
+
+
+def _proposal(case: Case | None, principal: Principal, netted: Collection[str]) -> Payment | list[Refusal]:
+    """The payment of a hop; where the clearing agency nets, only of a case that was begun to be paid before."""
     if case is None:
         return [errors.CASE_UNKNOWN()]
     match propose_payment(case, principal.party):
+        case Hop() if case.state is State.CONFIRMED and case.clearing_region in netted:
+            return [errors.HOP_TO_BE_NETTED()]
         case Hop() as hop:
             return Payment(new_id(), case.case_id, hop.hop_no, hop.payer, hop.payee, hop.amount_fen, principal.subject)
         case wrong:
@@ -83,9 +102,20 @@ async def approve(
     outcomes = {payment_id: _approval(payments.get(payment_id), cases, principal) for payment_id in wanted}
     approved = [outcome for outcome in outcomes.values() if isinstance(outcome, tuple)]
     if approved:
-        await _pay(parts, tx, principal, approved, now)
-        await _announce(parts, tx, approved, now)
+        by = {payment.payment_id: principal.subject for payment, _ in approved}
+        await _pay(parts, tx, by, approved, now, shanghai_day(now))
     return outcomes
+
+
+async def settle_hops(
+    parts: Settlement, tx: Connection, approved_by: Mapping[str, str], now: datetime, paid_on: date
+) -> None:
+    """The bank paid these payments, on a day; with who had approved the order of each."""
+    await case_store.lock_cases(tx, [p.case_id for p in (await store.payments(tx, approved_by)).values()])
+    payments = await store.payments(tx, approved_by)
+    cases = await case_store.cases(tx, [p.case_id for p in payments.values()])
+    paid = [(p, after_payment(cases[p.case_id], p.hop_no)) for p in payments.values()]
+    await _pay(parts, tx, approved_by, paid, now, paid_on)
 
 
 def _approval(payment: Payment | None, cases: Mapping[str, Case], principal: Principal) -> Approved | list[Refusal]:
@@ -99,38 +129,44 @@ def _approval(payment: Payment | None, cases: Mapping[str, Case], principal: Pri
 
 
 async def _pay(
-    parts: Settlement, tx: Connection, principal: Principal, approved: Sequence[Approved], now: datetime
+    parts: Settlement,
+    tx: Connection,
+    approved_by: Mapping[str, str],
+    approved: Sequence[Approved],
+    now: datetime,
+    paid_on: date,
 ) -> None:
     cases = [case for _, case in approved]
-    await store.pay(tx, [payment.payment_id for payment, _ in approved], principal.subject, now)
-    transactions = [_transaction(payment, case, now) for payment, case in approved]
+    await store.pay(tx, approved_by, now)
+    transactions = [_transaction(payment, case, now, paid_on) for payment, case in approved]
     await bill_store.add_transactions(tx, transactions, parts.ledger_key, now)
     await case_store.move_cases(tx, cases)
     await case_store.move_hops(tx, [(c.case_id, hop.hop_no, hop.state) for c in cases for hop in c.hops])
     done = [(case.case_id, DUE_KINDS[_hop(payment, case).kind], payment.payer) for payment, case in approved]
     await due_store.dues_done(tx, done, now)
     await set_hop_dues(parts, tx, cases, now)
-    steps = [NewStep(c.case_id, f"pay_hop_{p.hop_no}", *Actor.of(principal), None) for p, c in approved]
+    by = approved_by
+    steps = [NewStep(c.case_id, f"pay_hop_{p.hop_no}", p.payer, by[p.payment_id], None) for p, c in approved]
     steps += [NewStep(c.case_id, "close", *BY_ITSELF, c.numbers_hash) for c in cases if c.state is State.CLOSED]
     await case_store.add_steps(tx, steps, now)
+    await _announce(parts, tx, approved, now)
 
 
 def _hop(payment: Payment, case: Case) -> Hop:
     return case.hops[payment.hop_no - 1]
 
 
-def _transaction(payment: Payment, case: Case, now: datetime) -> Transaction:
+def _transaction(payment: Payment, case: Case, now: datetime, paid_on: date) -> Transaction:
     """The payment at both ends; in a negative month the creditor gives back, which is the negative of paying."""
     gives_back = (case.payable_fen or 0) < 0
     creditor, debtor = (payment.payer, payment.payee) if gives_back else (payment.payee, payment.payer)
     amount_fen = -payment.amount_fen if gives_back else payment.amount_fen
-    today = shanghai_day(now)
     return Transaction(
         transaction_id=payment.payment_id,
         kind="payment",
         case_id=payment.case_id,
-        period=month_of(today),
-        value_date=today,
+        period=month_of(shanghai_day(now)),
+        value_date=paid_on,
         reverses_transaction_id=None,
         entries=entries(payment_transfers(creditor, debtor, amount_fen)),
     )
@@ -145,31 +181,15 @@ async def _announce(parts: Settlement, tx: Connection, approved: Sequence[Approv
     envelopes: list[Envelope[Event]] = []
     left = limit
     for payment, case in approved:
-        bills = sampled.get(case.case_id, [])
-        span = _span(payment, case, parent=None, links=[traceparent for _, traceparent in bills])
+        bills, hop = sampled.get(case.case_id, []), _hop(payment, case)
+        span = pay_span(case, hop, parent=None, links=[traceparent for _, traceparent in bills])
         for settlement_id, traceparent in bills[:left]:
-            _span(payment, case, parent=traceparent, links=[traceparent_of(span)], settlement_id=settlement_id).end()
+            links = [traceparent_of(span)]
+            pay_span(case, hop, parent=traceparent, links=links, settlement_id=settlement_id).end()
         left = max(0, left - len(bills))
         envelopes += [Envelope(e, now, traceparent=traceparent_of(span)) for e in _events(payment, case, now)]
         span.end()
     await announce(tx, envelopes)
-
-
-def _span(
-    payment: Payment, case: Case, *, parent: str | None, links: Iterable[str | None], settlement_id: str | None = None
-) -> Span:
-    """The payment's own span in the caller's trace, or a short one in the trace of a bill it covers."""
-    attributes: dict[str, str | int | bool] = {
-        "sifang.case": case.case_id,
-        "sifang.facility": case.facility_code,
-        "sifang.period": case.period,
-        "sifang.party": payment.payer,
-        "sifang.step": "remitted" if _hop(payment, case).kind is HopKind.REMITTANCE else "disbursed",
-        "sifang.amount_band": amount_band(payment.amount_fen),
-    }
-    if settlement_id is not None:
-        attributes["sifang.settlement"] = settlement_id
-    return begin("settlement.pay", attributes, parent=parent or current_traceparent(), links=links)
 
 
 def _events(payment: Payment, case: Case, now: datetime) -> list[Event]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.settlement.store import books as store
 from services.settlement.store.books import BillProof, BookSum, CaseProof, LedgerProof, ReversalPair
+from services.settlement.store.cycles import ClearingProof, prove_clearing
 from services.settlement.use_cases.parts import Settlement
 
 
@@ -18,6 +19,7 @@ class Proof:
     books: Sequence[BookSum]
     bills: BillProof
     cases: CaseProof
+    clearing: ClearingProof
     case_states: Mapping[str, int]
     mirror_off: int
     classes_off: int
@@ -31,7 +33,10 @@ class Proof:
         ledger, bills, cases = self.ledger, self.bills, self.cases
         sums = (ledger.sum_fen == 0, ledger.receivable_fen == ledger.payable_fen, cases.paid_fen == cases.received_fen)
         off = [ledger.books_off, ledger.transactions_off, self.mirror_off, self.classes_off, bills.unbooked]
+        off += [cases.confirmations_off]
         off += [cases.numbers_off, cases.hops_off, cases.chains_off, cases.payments_off, cases.payments_unbooked]
+        clearing = self.clearing
+        off += [clearing.positions_off, clearing.obligations_off, clearing.clearing_off, clearing.prepayments_off]
         bills_booked = bills.payable_fen == bills.borne_fen == bills.income_fen
         return all(sums) and not any(off) and bills_booked and not self.unequal_reversals
 
@@ -45,6 +50,7 @@ async def prove(parts: Settlement) -> Proof:
             books=await store.prove_books(tx),
             bills=await store.prove_bills(tx),
             cases=await store.prove_cases(tx),
+            clearing=await prove_clearing(tx),
             case_states=await store.case_states(tx),
             mirror_off=await store.prove_mirror(tx),
             classes_off=await store.prove_classes(tx),

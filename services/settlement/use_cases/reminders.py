@@ -30,24 +30,25 @@ async def remind(parts: Settlement, clock: Clock) -> None:
 
     Of several distances reached at once only the nearest is announced; the others are recorded as passed.
     """
-    await _recompute(parts)
+    await recompute_days(parts, clock())
     while await _remind_some(parts, clock()):
         pass
 
 
-async def _recompute(parts: Settlement) -> None:
-    """Set provisional dues to the calendar as it is known now."""
+async def recompute_days(parts: Settlement, now: datetime) -> None:
+    """Set the days of all open clocks when the calendar is another one than they were computed by."""
     async with parts.database.transaction() as tx:
-        changed = recompute(parts.calendar, await store.provisional_dues(tx))
-        if changed:
-            await store.save_dues(tx, changed)
+        if await store.calendar_used(tx) == parts.calendar.digest:
+            return
+        await store.set_clocks(tx, recompute(parts.calendar, await store.running_clocks(tx)))
+        await store.save_calendar(tx, parts.calendar.digest, now)
 
 
 async def _remind_some(parts: Settlement, now: datetime) -> int:
     """One batch; how many dues it dealt with."""
     today = shanghai_day(now)
-    until = {d: reached_until(parts.calendar, today, d) for d in parts.settings.reminder_distances}
     async with parts.database.transaction() as tx:
+        until = {d: reached_until(parts.calendar, today, d) for d in await store.distances(tx)}
         dues = await store.dues_reached(tx, until)
         rows = [
             (due.case_id, due.kind, due.party, distance, distance == due.reached[0])
@@ -79,6 +80,8 @@ def _events(dues: Sequence[DueOfCase], calendar: WorkCalendar, today: date) -> l
 
 async def rematch_reopened(parts: Settlement, clock: Clock) -> None:
     """Compare the statements again whose books changed after their comparison."""
+    async with parts.database.transaction() as tx:
+        await statement_store.reopen_touched(tx)
     async with parts.database.read() as reader:
         statement_ids = await statement_store.reopened(reader)
     for statement_id in statement_ids:

@@ -28,9 +28,22 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         AccountKind.PERSONAL_ACCOUNT: "个人账户支出",
         AccountKind.MEDICAL_INCOME: "医疗收入",
         AccountKind.BANK: "银行存款",
+        AccountKind.CLEARING: "清算往来",
+        AccountKind.PREPAYMENT_LENT: "预付金（拨出）",
+        AccountKind.PREPAYMENT_HELD: "预付金（收到）",
+        AccountKind.SUSPENSE: "暂收、暂付款",
+        AccountKind.BENEFITS_PAYABLE: "应付待遇款",
     }
 )
-TRANSACTIONS: Final[Mapping[str, str]] = MappingProxyType({"bill": "结算", "reversal": "结算撤销", "payment": "付款"})
+TRANSACTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "bill": "结算",
+        "reversal": "结算撤销",
+        "payment": "付款",
+        "payout": "待遇支付",
+        "bank": "银行收支",
+    }
+)
 HEADING: Final = ("科目", "对方", "基金支付类型", "期初余额", "本期借方", "本期贷方", "期末余额", "笔数")
 ENTRY_HEADING: Final = (
     "业务日期",

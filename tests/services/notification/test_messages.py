@@ -255,6 +255,24 @@ _SAID = {
         "case_closed.chain 411603",
         "case_closed.facility H41160300001",
     ],
+    "ItemsDue": ["items_due.party H41160300001"],
+    "DueEscalated": ["due_escalated.region 411600"],
+    "DueSuspended": ["due_suspended.chain 411600", "due_suspended.chain 411602", "due_suspended.chain 411603"],
+    "DueResumed": ["due_resumed.chain 411600", "due_resumed.chain 411602", "due_resumed.chain 411603"],
+    "ObjectionRaised": ["objection_raised.decider 411603"],
+    "ObjectionDecided": [
+        "objection_decided.chain 411600",
+        "objection_decided.chain 411602",
+        "objection_decided.chain 411603",
+        "objection_decided.facility H41160300001",
+    ],
+    "ConsentDeemed": ["consent_deemed.party 411602"],
+    "CasePostponed": ["case_postponed.chain 411600", "case_postponed.chain 411602", "case_postponed.chain 411603"],
+    "PositionSettled": ["position_settled.payee 411600"],
+    "PrepaymentLow": ["prepayment_low.lender 411602"],
+    "PayoutPaid": [f"payout_paid.person {_PERSON}"],
+    "PayoutRefused": [f"payout_refused.person {_PERSON}", "payout_refused.region 411602"],
+    "OrderFailed": ["order_failed.party 411602"],
 }
 
 

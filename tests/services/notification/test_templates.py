@@ -11,6 +11,10 @@ from services.notification.app import SHIPPED_TEMPLATES
 from services.notification.rules.audiences import TOLD, Audience, recipients
 from services.notification.rules.drafts import Knowledge, drafts
 from services.notification.rules.templates import Names, Template, Templates, TemplatesInvalid, load
+from services.settlement.rules.dues import DueKind
+from services.settlement.rules.objections import ObjectionState
+from services.settlement.rules.prepayments import Use
+from services.settlement.rules.statements import DifferenceClass
 from shared.personal import mask_name
 from shared.regions import RegionTree
 from tests.services.notification.examples import (
@@ -120,6 +124,11 @@ def test_a_persons_message_keeps_only_what_its_text_says() -> None:
         (Audience.PARTY, "RemittanceDue", (HOME,)),
         (Audience.PAYER, "Remitted", (HOME,)),
         (Audience.PAYEE, "Disbursed", (FACILITY,)),
+        (Audience.REGION, "DueEscalated", (CITY,)),
+        (Audience.DECIDER, "ObjectionRaised", (CARE,)),
+        (Audience.LENDER, "PrepaymentLow", (HOME,)),
+        (Audience.PAYEE, "PositionSettled", (CITY,)),
+        (Audience.CHAIN, "CasePostponed", (CARE, CITY, HOME)),
     ],
 )
 def test_who_is_told(audience: Audience, event_name: str, expected: tuple[str, ...]) -> None:
@@ -194,6 +203,9 @@ def test_everything_wrong_is_named_at_once() -> None:
 def test_the_shipped_labels_cover_the_declared_values() -> None:
     labels = yaml.safe_load(SHIPPED)["labels"]
 
-    assert set(labels["kind"]) == {"retired_settled", "long_term_resident", "posted_worker", "referral"}
-    assert set(labels["difference_class"]) == {"missing_in_statement", "missing_in_books", "amount_differs"}
+    filings = {"retired_settled", "long_term_resident", "posted_worker", "referral"}
+    assert set(labels["kind"]) == filings | set(DueKind)
+    assert set(labels["decision"]) == set(ObjectionState) - {ObjectionState.OPEN}
+    assert set(labels["difference_class"]) == set(DifferenceClass) - {DifferenceClass.AGREED}
+    assert set(labels["use"]) == set(Use) - {Use.LOW}
     assert isinstance(TEMPLATES, Templates)

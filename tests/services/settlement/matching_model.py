@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 Amounts = tuple[int, int, int]
@@ -45,7 +46,9 @@ class Outcome(NamedTuple):
 
 @dataclass
 class Match:
-    """One match of a month: all bills of the facility, the lines of its statement, and those of the months beside."""
+    """One match of a month, or of a day: all bills of the facility or of the chain, the lines of the statement, and
+    those of the months, or days, beside.
+    """
 
     period: str
     bills: list[Booked]
@@ -167,13 +170,13 @@ class Match:
         if named is not None and named.refund == line.refund and named.period != self.period:
             return named.period
         if named is None:
-            beside = sorted(
+            elsewhere = sorted(
                 b.period
                 for b in self.bills
-                if (b.number, b.refund) == (line.number, line.refund) and b.period in months_beside(self.period)
+                if (b.number, b.refund) == (line.number, line.refund) and b.period in beside(self.period)
             )
-            if beside:
-                return beside[0]
+            if elsewhere:
+                return elsewhere[0]
         return line.settled_period if line.settled_period != self.period else None
 
     def _takes_back(self, line: Stated, named: Booked | None) -> bool:
@@ -184,6 +187,14 @@ class Match:
 def form(number: str) -> str:
     """A number as people copy it: without case, separators and leading zeros. One of nothing else is no number."""
     return re.sub("[^0-9A-Z]", "", number.upper()).lstrip("0") or f"none {number}"
+
+
+def beside(period: str) -> tuple[str, str]:
+    """The months, or the days, before and after."""
+    if len(period) == len("2026-11"):
+        return months_beside(period)
+    day = date.fromisoformat(period)
+    return str(day - timedelta(days=1)), str(day + timedelta(days=1))
 
 
 def months_beside(period: str) -> tuple[str, str]:

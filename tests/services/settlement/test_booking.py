@@ -201,3 +201,16 @@ async def test_older_word_about_a_facility_never_overwrites_a_newer(books: Books
     assert await books.value("SELECT name FROM facility WHERE facility_code = $1", hospital.code) == "新名"
     await books.hear(hospital.changed(3, "更新名"))
     assert await books.value("SELECT name FROM facility WHERE facility_code = $1", hospital.code) == "更新名"
+
+
+async def test_bill_heard_again_after_its_month_was_confirmed_opens_no_case(books: Books, hospital: Hospital) -> None:
+    """Its month takes nothing more, and in the next one there would be a case that nobody could ever confirm."""
+    bill = hospital.bill()
+    await books.hear(bill)
+    async with books.database.transaction() as tx:
+        await tx.execute("UPDATE facility_month SET confirmed = true WHERE facility_code = $1", hospital.code)
+
+    await books.hear(bill)
+
+    assert await books.value("SELECT count(*) FROM settlement_case WHERE facility_code = $1", hospital.code) == 1
+    assert await periods(books, hospital) == {hospital.month: [bill.settlement_id]}

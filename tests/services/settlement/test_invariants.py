@@ -85,7 +85,8 @@ async def test_a_paid_bill_holds(owner: Owner, paid: tuple[str, str]) -> None:
     assert await violated(owner, *paid) == set()
 
 
-BALANCES, BILL, HOPS, PAYMENT, OVERPAID, _ = Invariant
+BALANCES, BILL, HOPS, PAYMENT, *_ = Invariant
+OVERPAID = Invariant.NOTHING_OVERPAID
 ENTRY = "UPDATE ledger_entry SET {} WHERE transaction_id = $1"
 
 

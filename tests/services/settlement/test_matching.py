@@ -71,7 +71,7 @@ class Month:
         self.bills += bills
         await self.books.hear(*bills)
 
-    async def state(self, lines: list[Line], period: str | None = None) -> str:
+    async def state(self, lines: list[Line], period: str | None = None, day: str | None = None) -> str:
         """A statement of these lines, sent as a file; its id. Its one group of totals agrees with no books."""
         totals = [
             {
@@ -85,7 +85,7 @@ class Month:
             for refund in (False, True)
             if (mine := [x for x in lines if x.refund is refund])
         ]
-        body = {"period": period or self.hospital.month, "totals": totals}
+        body = {"period": period or self.hospital.month, "day": day, "totals": totals}
         submitted = await self.his.post("/v1/statements", body)
         assert submitted.status_code == 201, submitted.text
         statement_id: str = submitted.json()["statement_id"]

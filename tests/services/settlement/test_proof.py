@@ -10,6 +10,7 @@ import pytest
 
 from services.settlement.store import books as store
 from services.settlement.store.books import BillProof, CaseProof, LedgerProof, ReversalPair
+from services.settlement.store.cycles import ClearingProof
 from services.settlement.use_cases.proof import Proof
 from shared.database import Connection
 from tests.services.settlement.fixtures import Owner
@@ -19,7 +20,8 @@ HOLDING = Proof(
     ledger=LedgerProof(9, 0, 3, 700, 700, 0, 0),
     books=[],
     bills=BillProof(2, 1, 1000, 600, 100, 700, 700, 700, 0),
-    cases=CaseProof(0, 0, 0, 0, 0, 300, 300),
+    cases=CaseProof(0, 0, 0, 0, 0, 0, 300, 300),
+    clearing=ClearingProof(0, 0, 0, 0),
     case_states={},
     mirror_off=0,
     classes_off=0,
@@ -43,11 +45,16 @@ def test_proof_holds_while_a_reversal_waits_for_its_settlement() -> None:
         ("bills", {"income_fen": 1}),
         ("bills", {"unbooked": 1}),
         ("cases", {"numbers_off": 1}),
+        ("cases", {"confirmations_off": 1}),
         ("cases", {"hops_off": 1}),
         ("cases", {"chains_off": 1}),
         ("cases", {"payments_off": 1}),
         ("cases", {"payments_unbooked": 1}),
         ("cases", {"received_fen": 1}),
+        ("clearing", {"positions_off": 1}),
+        ("clearing", {"obligations_off": 1}),
+        ("clearing", {"clearing_off": 1}),
+        ("clearing", {"prepayments_off": 1}),
         (None, {"mirror_off": 1}),
         (None, {"classes_off": 1}),
         (None, {"unequal_reversals": [ReversalPair("r", "s")]}),

@@ -88,7 +88,7 @@ async def test_statement_and_event_commit_together(books: Books, hospital: Hospi
 
     assert (first.text, again.headers["idempotency-replayed"]) == (again.text, "true")
     assert codes(other) == ["idempotency.key-reused"]
-    assert await books.value("SELECT count(*) FROM statement WHERE facility_code = $1", hospital.code) == 1
+    assert await books.value("SELECT count(*) FROM statement WHERE party = $1", hospital.code) == 1
     found = await his.get("/v1/statements")
     assert [item["statement_id"] for item in found.json()["items"]] == [first.json()["statement_id"]]
 

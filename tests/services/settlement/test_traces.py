@@ -17,7 +17,7 @@ from services.settlement.rules.statements import Key, Sums
 from services.settlement.use_cases.confirmations import confirm_cases
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.payments import approve, propose
-from services.settlement.use_cases.statements import submit
+from services.settlement.use_cases.statements import Submission, submit
 from shared.auth import Principal, Role
 from shared.workdays import WorkCalendar
 from tests.services.settlement.world import HUAIYANG, REGIONS, Books, Hospital
@@ -85,7 +85,7 @@ async def test_payment_is_linked_to_its_bills_and_shows_in_their_traces(
     key = Key(HUAIYANG, bill.insutype, bill.clr_type, False)
     async with books.database.transaction() as tx:
         totals = [(key, Sums(bill.total_fen, bill.fund_fen, bill.account_fen, 1))]
-        await submit(parts, tx, his, hospital.month, totals, NOW)
+        await submit(parts, tx, his, Submission(hospital.month, None, totals), NOW)
     query = "SELECT case_id, numbers_hash FROM settlement_case WHERE facility_code = $1"
     ((case_id, numbers_hash),) = [tuple(row) for row in await books.rows(query, hospital.code)]
     for party in (his, one):
@@ -93,7 +93,7 @@ async def test_payment_is_linked_to_its_bills_and_shows_in_their_traces(
         assert isinstance(outcome, Case)
 
     async with books.database.transaction() as tx:
-        payment = (await propose(tx, one, [case_id], NOW))[case_id]
+        payment = (await propose(parts, tx, one, [case_id], NOW))[case_id]
         assert isinstance(payment, Payment)
         await approve(parts, tx, two, [payment.payment_id], NOW)
         query = "SELECT traceparent FROM outbox WHERE key = $1 AND type LIKE '%Disbursed%'"

@@ -102,9 +102,9 @@ AMOUNTS = ("total_fen", "fund_fen", "account_fen", "cash_fen", "hospital_fen")
 class Books:
     """Settlement's schema, written as its consumer writes it."""
 
-    def __init__(self, database: Database, ledger_key: LedgerKey) -> None:
+    def __init__(self, database: Database, ledger_key: LedgerKey, regions: RegionTree = REGIONS) -> None:
         self.database, self.ledger_key = database, ledger_key
-        self._handlers = handlers(REGIONS, ledger_key)
+        self._handlers = handlers(regions, ledger_key)
 
     async def hear(self, *events: Event, traceparent: str | None = None) -> None:
         """Handle events as the consumer does: runs of one type together, one transaction, without its inbox."""

@@ -1,0 +1,116 @@
+"""Prepayments between agencies: levels, movements, use."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from services.settlement import errors
+from services.settlement.api.calls import AREA, ReaderCall, router, sight
+from services.settlement.api.clearing import ClearingCall
+from services.settlement.schemas.clearing import LevelBody, MovementView, PrepaymentView, TopUpBody
+from services.settlement.store import prepayments as store
+from services.settlement.store.prepayments import Prepayment
+from services.settlement.use_cases import prepayments as use_cases
+from services.settlement.use_cases.parts import Settlement
+from shared.auth import NOT_YOUR_AREA
+from shared.database import Connection
+from shared.http.call import Call
+from shared.http.idempotency import Answer, once
+from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
+from shared.http.routing import answer_of, respond, respond_with
+from shared.http.types import RegionCode
+from shared.refusals import Refused
+from shared.workdays import month_of, shanghai_day
+
+TAGS = ["prepayments"]
+
+
+@router.endpoint("GET", "/v1/prepayments", view=PageView[PrepaymentView], refusals=(CURSOR_INVALID,), tags=TAGS)
+async def list_prepayments(call: ReaderCall, query: PageQuery) -> Response:
+    """Prepayments that agencies of the caller's area lend or hold."""
+    month = month_of(shanghai_day(call.now))
+    async with call.service.database.read() as reader:
+        rows = await store.prepayments_seen(reader, sight(call).areas, query.after, query.limit + 1)
+        views = {(row.lender, row.holder): await _view(reader, row, month) for row in rows}
+    return respond(page(rows, query, lambda p: f"{p.lender}:{p.holder}", lambda p: views[p.lender, p.holder]))
+
+
+async def _view(tx: Connection, found: Prepayment, month: str) -> PrepaymentView:
+    return PrepaymentView.of(found, month, await store.cleared(tx, found.lender, found.holder, month))
+
+
+@router.endpoint(
+    "GET",
+    "/v1/prepayments/{lender}/{holder}",
+    view=PrepaymentView,
+    refusals=(*AREA, errors.PREPAYMENT_UNKNOWN),
+    tags=TAGS,
+)
+async def get_prepayment(call: ReaderCall, lender: RegionCode, holder: RegionCode) -> Response:
+    """One prepayment: what is held, and how far the month has used it up."""
+    async with call.service.database.read() as reader:
+        found = await _visible(reader, call, lender, holder)
+        view = await _view(reader, found, month_of(shanghai_day(call.now)))
+    return respond(view)
+
+
+async def _visible(reader: Connection, call: Call[Settlement], lender: str, holder: str) -> Prepayment:
+    """A prepayment the caller may see. Raises Refused."""
+    if {lender, holder}.isdisjoint(sight(call).areas):
+        raise Refused(NOT_YOUR_AREA(party=lender))
+    found = (await store.prepayments(reader, [(lender, holder)])).get((lender, holder))
+    if found is None:
+        raise Refused(errors.PREPAYMENT_UNKNOWN())
+    return found
+
+
+@router.endpoint(
+    "GET",
+    "/v1/prepayments/{lender}/{holder}/movements",
+    view=PageView[MovementView],
+    refusals=(*AREA, errors.PREPAYMENT_UNKNOWN, CURSOR_INVALID),
+    tags=TAGS,
+)
+async def list_movements(call: ReaderCall, lender: RegionCode, holder: RegionCode, query: PageQuery) -> Response:
+    """What moved a prepayment, and what is to, by id."""
+    async with call.service.database.read() as reader:
+        await _visible(reader, call, lender, holder)
+        rows = await store.movements_of(reader, lender, holder, query.after, query.limit + 1)
+    return respond(page(rows, query, lambda m: m.movement_id, MovementView.of))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/prepayment-levels",
+    view=PrepaymentView,
+    refusals=(errors.PREPAYMENT_SELF, errors.PREPAYMENT_YEAR, errors.PREPAYMENT_PENDING),
+    tags=TAGS,
+)
+async def set_prepayment_level(call: ClearingCall, body: LevelBody) -> Response:
+    """The caller, who holds it, sets the level of a year by the months of the year before (年度核定)."""
+
+    async def work(tx: Connection) -> Answer:
+        found = await use_cases.set_level(call.service, tx, call.principal, body.lender, body.year, call.now)
+        return answer_of(await _view(tx, found, month_of(shanghai_day(call.now))))
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/prepayment-top-ups",
+    status=201,
+    view=MovementView,
+    refusals=(errors.PREPAYMENT_SELF, errors.PREPAYMENT_PENDING),
+    tags=TAGS,
+)
+async def top_up_prepayment(call: ClearingCall, body: TopUpBody) -> Response:
+    """The caller, who lends it, adds to a prepayment (追加): to be paid by an order for the movement."""
+
+    async def work(tx: Connection) -> Answer:
+        made = await use_cases.top_up(call.service, tx, call.principal, body.holder, body.amount_fen, call.now)
+        return answer_of(MovementView.of(made), 201)
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))

@@ -1,0 +1,132 @@
+"""What stops a clock, and whom it has told: suspensions, escalations, reminders of work items."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Text,
+    text,
+)
+from sqlmodel import Field
+
+from services.settlement.tables import core
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(DateTime(timezone=True), nullable=nullable))
+
+
+class DueSuspension(core.Table, table=True):
+    """That a due's clock stands still (中止), from a day on until it is resumed; only the resuming comes later."""
+
+    __tablename__ = "due_suspension"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["case_id", "kind", "party"],
+            ["settlement.due.case_id", "settlement.due.kind", "settlement.due.party"],
+            name="due_suspension_due",
+        ),
+        CheckConstraint("cardinality(papers) > 0", name="due_suspension_papers"),
+        CheckConstraint("days_left >= 0", name="due_suspension_days"),
+        CheckConstraint("num_nulls(resumed_on, resumed_party, resumed_at) IN (0, 3)", name="due_suspension_resumed"),
+        CheckConstraint("resumed_on >= suspended_on", name="due_suspension_order"),
+        Index(
+            "due_suspension_running",
+            "case_id",
+            "kind",
+            "party",
+            unique=True,
+            postgresql_where=text("resumed_on IS NULL"),
+        ),
+    )
+
+    suspension_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    case_id: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    party: str = Field(sa_type=Text)
+    suspended_on: date
+    days_left: int
+    """Working days that were left, and continue when it is resumed."""
+    reason: str = Field(sa_type=Text)
+    papers: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    """What is waited for."""
+    suspended_party: str = Field(sa_type=Text)
+    suspended_by: str | None = Field(default=None, sa_type=Text)
+    """The officer; absent where it follows from an objection."""
+    suspended_at: datetime = _moment()
+    resumed_on: date | None = None
+    resumed_party: str | None = Field(default=None, sa_type=Text)
+    resumed_by: str | None = Field(default=None, sa_type=Text)
+    resumed_at: datetime | None = _moment(nullable=True)
+
+
+class Escalation(core.Table, table=True):
+    """That an agency above was told of an overdue party (催办): its key is why nobody is told twice."""
+
+    __tablename__ = "escalation"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["case_id", "kind", "party"],
+            ["settlement.due.case_id", "settlement.due.kind", "settlement.due.party"],
+            name="escalation_due",
+        ),
+        CheckConstraint("level_no > 0", name="escalation_level"),
+        Index("escalation_region", "region", "due_on", "case_id"),
+    )
+
+    case_id: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(primary_key=True, sa_type=Text)
+    party: str = Field(primary_key=True, sa_type=Text)
+    level_no: int = Field(primary_key=True)
+    region: str | None = Field(default=None, sa_type=Text)
+    """Who was told; absent where nobody is above."""
+    due_on: date
+    """The day as it was then."""
+    escalated_at: datetime = _moment()
+
+
+class ItemReminder(core.Table, table=True):
+    """That a party was reminded, at a distance, of the work items of a month that are due on one day."""
+
+    __tablename__ = "item_reminder"
+
+    facility_code: str = Field(primary_key=True, sa_type=Text)
+    period: str = Field(primary_key=True, sa_type=Text)
+    party: str = Field(primary_key=True, sa_type=Text)
+    due_on: date = Field(primary_key=True)
+    distance: int = Field(primary_key=True)
+    announced: bool
+    recorded_at: datetime = _moment()
+
+
+class Assignment(core.Table, table=True):
+    """Which person of a party has a task of its list (分派)."""
+
+    __tablename__ = "assignment"
+
+    party: str = Field(primary_key=True, sa_type=Text)
+    ref: str = Field(primary_key=True, sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    assigned_by: str = Field(sa_type=Text)
+    assigned_at: datetime = _moment()
+
+
+class ClockCalendar(core.Table, table=True):
+    """By which calendar the days of all open dues and work items were computed last: one row."""
+
+    __tablename__ = "clock_calendar"
+    __table_args__ = (CheckConstraint("only_row", name="clock_calendar_only"),)
+
+    only_row: bool = Field(primary_key=True)
+    digest: str = Field(sa_type=Text)
+    computed_at: datetime = _moment()

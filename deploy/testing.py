@@ -1,7 +1,6 @@
-"""`python -m deploy.testing [pytest's arguments]`: all tests, the policy engine's in a process of their own.
+"""`python -m deploy.testing [pytest's arguments]`: all tests, in two processes side by side, one for each core.
 
-Those need neither database nor broker and keep one core busy for minutes, while the others mostly wait for theirs.
-With arguments pytest is run with just these.
+Each has a cluster of its own. With arguments pytest is run with just these.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-PURE = "tests/policy"
+BESIDE = ("tests/policy", "tests/services/settlement", "tests/simulation")
+"""About half of the work: what computes, and what looks at the books, with hardly a time limit."""
 NICENESS = 5
-"""The others have time limits; these have none."""
+"""The others kill processes and wait for what follows."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,20 +24,21 @@ def main(arguments: Sequence[str]) -> int:
         return subprocess.run(_pytest(*arguments), check=False).returncode
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         # Its id is ours to stop should this process be stopped: it never outlives us.
-        pure = subprocess.Popen(
-            _pytest(PURE), stdout=said, stderr=subprocess.STDOUT, preexec_fn=lambda: os.nice(NICENESS)
+        beside = subprocess.Popen(
+            _pytest(*BESIDE), stdout=said, stderr=subprocess.STDOUT, preexec_fn=lambda: os.nice(NICENESS)
         )
         try:
-            code = subprocess.run(_pytest("tests", f"--ignore={PURE}"), check=False).returncode
-            print(f"waiting for {PURE}", flush=True)
-            pure_code = pure.wait()
+            others = [f"--ignore={folder}" for folder in BESIDE]
+            code = subprocess.run(_pytest("tests", *others), check=False).returncode
+            print("waiting for the others", flush=True)
+            beside_code = beside.wait()
         finally:
-            if pure.poll() is None:
-                pure.kill()
-                pure.wait()
+            if beside.poll() is None:
+                beside.terminate()  # it has a cluster to stop
+                beside.wait()
         said.seek(0)
         print(said.read(), flush=True)
-    return code or pure_code
+    return code or beside_code
 
 
 def _pytest(*arguments: str) -> list[str]:

@@ -270,9 +270,14 @@ class ServiceRouter(APIRouter):
         request_body: Mapping[str, Any] | None = None,
         repeatable: bool = False,
         html: Literal["only", "also"] | None = None,
+        files: Sequence[str] = (),
+        replays: bool = False,
     ) -> Callable[[EndpointFunction], EndpointFunction]:
         """Register an endpoint. `interface` names the national transactions it stands for, e.g. "2207 2102".
         `html`: the answer is always a page, or also one, for who prefers it.
+
+        `files` are the media types of an answer that is a file; what `replays` answers with the status that an earlier
+        request was given.
 
         `request_body` documents, in OpenAPI's form, the body of an endpoint that reads the request itself. What is
         `repeatable` answers 200 with the same view when it was done before.
@@ -282,8 +287,11 @@ class ServiceRouter(APIRouter):
             signature = _read_signature(function)
             responses: dict[int | str, dict[str, Any]] = problems.examples((*_common(signature), *refusals))
             shown = {"model": view} if view is not None else {}
-            pages = {"content": {"text/html": {"schema": {"type": "string"}}}} if html == "also" else {}
+            media = ("text/html", *files) if html == "also" else files
+            pages = {"content": {kind: {"schema": {"type": "string"}} for kind in media}} if media else {}
             responses[status] = {"description": "Done 成功", **shown, **pages}
+            if replays:
+                responses[201] = {"description": "What was answered then 当时的应答"}
             if repeatable:
                 responses[200] = {"description": "Done before 此前已办", **shown}
             extra: dict[str, Any] = {"x-roles": sorted(signature.allow.roles), "security": [{"token": []}]}

@@ -42,6 +42,7 @@ async def get_account_statement(call: ReaderCall, party: Code, period: Month) ->
     "/v1/books/{party}/exports/{period}.{form}",
     refusals=(*AREA, errors.PARTY_UNKNOWN, errors.EXPORT_TOO_LARGE),
     tags=TAGS,
+    files=tuple(MEDIA_TYPES.values()),
 )
 async def export_book(call: ReaderCall, party: Code, period: Month, form: ExportForm) -> Response:
     """A month of a party's book as a file: beancount, csv, parquet, or xlsx as agencies print their statements."""

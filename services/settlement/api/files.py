@@ -171,6 +171,7 @@ async def get_statement_file(call: ReaderCall, statement_id: Id, sha256: Sha256)
     "/v1/statements/{statement_id}/files/{sha256}/report",
     refusals=(*AREA, errors.STATEMENT_UNKNOWN, errors.FILE_UNKNOWN),
     tags=TAGS,
+    files=("text/csv",),
 )
 async def get_statement_file_report(call: ReaderCall, statement_id: Id, sha256: Sha256) -> Response:
     """Everything that is wrong with a file by line, as a CSV: line, field, code and what it means."""

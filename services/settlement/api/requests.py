@@ -16,7 +16,7 @@ from shared.http.routing import respond_with
 AskingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.FINANCE, Role.PARTNER, idempotent=True)]
 
 
-@router.endpoint("GET", "/v1/requests", refusals=(KEY_UNKNOWN,), tags=["requests"], interface="2601")
+@router.endpoint("GET", "/v1/requests", refusals=(KEY_UNKNOWN,), tags=["requests"], interface="2601", replays=True)
 async def get_request(call: AskingCall) -> Response:
     """What happened to the request the caller's party sent under an Idempotency-Key: its answer, word for word."""
     return respond_with(await look_up(call.service.database, call.principal.party, call.idempotency_key or ""))

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [settle | policy | reconcile | lookups]`: measures on a cluster of its own, ends with JSON."""
+"""`python -m tests.bench [settle | policy | reconcile | beside | lookups]`: on a cluster of its own, ends with JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deploy.local.screen import Screen
 from deploy.local.surroundings import Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import SERVICES, Settings
-from tests.bench import flow, imports, lookups, policy, reconcile, settle
+from tests.bench import beside, flow, imports, lookups, policy, reconcile, settle
 from tests.bench.settle import Figures
 from tests.bench.world import FACILITY, World, make_world
 
@@ -54,6 +54,13 @@ MEANING = {
     "orders_s": ("every position ordered, reviewed, approved and booked, s", ""),
     "close_s": ("the four together over HTTP, s", "< 60"),
     "settlement_mb": ("peak memory of the service meanwhile, MB", ""),
+    "beside_close_s": ("a month closed over HTTP while discharges are settled, s", ""),
+    "alone_per_s": ("settlements a second alone", ""),
+    "beside_per_s": ("the same while a month is closed", ""),
+    "beside_ratio": ("beside / alone", "≥ 0.667"),
+    "alone_p99_ms": ("p99 at half of that rate alone, ms", ""),
+    "beside_p99_ms": ("the same while a month is closed, ms", ""),
+    "beside_p99_ratio": ("beside / alone", "≤ 2"),
     "lookup_bills": ("bills in the books of five years", ""),
     "bill_p50_ms_first": ("a bill by id after the first year, p50, ms", ""),
     "bill_p99_ms_first": ("the same, p99, ms", ""),
@@ -108,6 +115,20 @@ def _reconcile_only(folder: Path, bills: int) -> Figures:
         return uvloop.run(_reconcile(cluster, bills))
 
 
+def _beside_only(folder: Path, bills: int) -> Figures:
+    with _cluster(folder, {"SIFANG_SETTLEMENT_NETTING": "multilateral"}) as cluster:
+        console.print("starting the cluster")
+        cluster.start()
+        cluster.start_services(["claims", "settlement"])
+        return uvloop.run(_beside(cluster, bills))
+
+
+async def _beside(cluster: Cluster, bills: int) -> Figures:
+    world = await _world(cluster)
+    owner_url, url = cluster.environment["SIFANG_DATABASE_URL"], cluster.url("settlement")
+    return await beside.measure(owner_url, url, world, TokenMaker(_settings(cluster)), console.print, bills)
+
+
 def _lookups_only(folder: Path, bills: int) -> Figures:
     with _cluster(folder) as cluster:
         console.print("starting the cluster")
@@ -137,7 +158,8 @@ def _everything(folder: Path, bills: int) -> Figures:
             "resident_mb": round(sum(cluster.resident_bytes().values()) / 1e6, 1),
         }
         measured = uvloop.run(_measure_all(cluster)) | started
-    return measured | _policy_only(folder, bills) | _reconcile_only(folder / "reconcile", bills)
+    measured |= _policy_only(folder, bills) | _reconcile_only(folder / "reconcile", bills)
+    return measured | _beside_only(folder / "beside", bills)
 
 
 async def _measure_all(cluster: Cluster) -> Figures:
@@ -164,6 +186,7 @@ _MEASURED = {
     "settle": _settle_only,
     "policy": _policy_only,
     "reconcile": _reconcile_only,
+    "beside": _beside_only,
     "lookups": _lookups_only,
 }
 

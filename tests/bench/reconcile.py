@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import hashlib
 import io
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -69,6 +70,15 @@ Resident = Callable[[], dict[str, int]]
 """Gives the memory of every part, in bytes."""
 
 
+@dataclass(frozen=True)
+class Month:
+    """A month that is matched, and what it took; what is left is to close it."""
+
+    closing: Closing
+    cases: Sequence[Case]
+    figures: Figures
+
+
 async def measure(
     owner_url: str, base_url: str, tokens: TokenMaker, say: Say, bills: int, resident: Resident
 ) -> Figures:
@@ -76,6 +86,18 @@ async def measure(
 
     Raises RuntimeError when anything of it is wrong.
     """
+    async with (
+        httpx.AsyncClient(base_url=base_url, timeout=600, trust_env=False) as client,
+        _peak(resident) as peak,
+    ):
+        month = await matched(owner_url, client, tokens, say, bills)
+        say("closing the month")
+        closed = await month.closing.close(month.cases)
+    return month.figures | closed | {"settlement_mb": round(max(peak) / 1e6, 1)}
+
+
+async def matched(owner_url: str, client: httpx.AsyncClient, tokens: TokenMaker, say: Say, bills: int) -> Month:
+    """A month of generated bills, stated and matched. Raises RuntimeError when anything of it is wrong."""
     connection = await asyncpg.connect(owner_url, server_settings={"search_path": "settlement"})
     try:
         say(f"generating {bills:,} bills")
@@ -85,27 +107,20 @@ async def measure(
         say("COPY and a bare full join")
         bare_s = await _bare(connection, content)
         say("the file and its match over HTTP")
-        async with (
-            httpx.AsyncClient(base_url=base_url, timeout=600, trust_env=False) as client,
-            _peak(resident) as peak,
-        ):
-            client.headers["Authorization"] = f"Bearer {tokens.make(role='facility', party=FACILITY)}"
-            statement_id = await _submitted(client, connection, bills)
-            load_s, match_s = await _through_http(client, statement_id, content, bills)
-            say("closing the month")
-            closing = Closing(client, tokens, FACILITY, MONTH, CARE, statement_id)
-            closed = await closing.close([Case(c.case_id, c.clearing, (FACILITY, *c.chain)) for c in _cases()])
+        client.headers["Authorization"] = f"Bearer {tokens.make(role='facility', party=FACILITY)}"
+        statement_id = await _submitted(client, connection, bills)
+        load_s, match_s = await _through_http(client, statement_id, content, bills)
     finally:
         await connection.close()
-    return {
+    figures: Figures = {
         "bills": bills,
         "match_s": round(match_s, 2),
         "bare_s": round(bare_s, 2),
         "match_ratio": round(match_s / bare_s, 3),
         "load_s": round(load_s, 2),
-        **closed,
-        "settlement_mb": round(max(peak) / 1e6, 1),
     }
+    closing = Closing(client, tokens, FACILITY, MONTH, CARE, statement_id)
+    return Month(closing, [Case(c.case_id, c.clearing, (FACILITY, *c.chain)) for c in _cases()], figures)
 
 
 class _Case(NamedTuple):

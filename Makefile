@@ -8,7 +8,7 @@ DEVELOPS := $(VENV)/.installed-to-develop
 SECRETS = $${SIFANG_SECRETS_DIR:-.local/secrets}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy bench-reconcile simulate token status reset verify-ledger dead-letters lock
+.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy bench-reconcile simulate token status reset verify-ledger archive dead-letters lock
 unexport PYTHONPATH PYTHONHOME
 
 help: ## List what can be made
@@ -64,7 +64,7 @@ bench-reconcile: $(DEVELOPS) ## Measure the match of a month of a million bills;
 simulate: $(DEVELOPS) ## Play random months against a model of the books; ARGS="--first 1 --count 2000"
 	@$(PY) -m tests.simulation $(ARGS)
 
-token: $(RUNS) ## Print a token: make -s token ROLE=officer PARTY=411603
+token: $(RUNS) ## Print a token: make -s token ROLE=officer PARTY=411603 [SUBJECT=li]
 	@test -n "$(ROLE)" -a -n "$(PARTY)" || { echo "say who: make -s token ROLE=officer PARTY=411603" >&2; exit 2; }
 	@$(PY) -m shared.keys init "$(SECRETS)"
 	@$(PY) -m shared.keys token --role "$(ROLE)" --party "$(PARTY)" $(if $(SUBJECT),--subject "$(SUBJECT)")
@@ -75,8 +75,12 @@ status: $(RUNS) ## Show the parts of the running cluster
 reset: $(RUNS) ## Forget the data of `make run`
 	@$(PY) -m deploy.local reset
 
-verify-ledger: $(RUNS) ## Verify the ledger of the running cluster against its chain; SINCE=file holds a checkpoint against it
-	@$(PY) -m deploy.local exec -- $(PY) -m services.settlement.verify $(if $(SINCE),--since "$(SINCE)")
+verify-ledger: $(RUNS) ## Verify the ledger of the running cluster against its chain; SINCE=file holds a checkpoint against it, ARCHIVES=folder reads archived years
+	@$(PY) -m deploy.local exec -- $(PY) -m services.settlement.verify $(if $(SINCE),--since "$(SINCE)") \
+		$(if $(ARCHIVES),--archives "$(ARCHIVES)")
+
+archive: $(RUNS) ## Archive a closed year of bills and ledger, or bring one back; ARGS="make 2020 --by NAME --with NAME"
+	@$(PY) -m deploy.local exec -- $(PY) -m services.settlement.archive $(ARGS)
 
 dead-letters: $(RUNS) ## Give a service the events again that it had set aside: SERVICE=settlement
 	@test -n "$(SERVICE)" || { echo "say whose: make dead-letters SERVICE=settlement" >&2; exit 2; }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,8 +81,14 @@ class Principal:
     """A caller whose token was verified."""
 
     subject: str
+    """The person, or the system, as `person_of` writes its name: four eyes compare it."""
     role: Role
     party: str
+
+
+def person_of(subject: str) -> str:
+    """A person's name in the one form in which two are compared: one person is one, however the name was typed."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", subject).casefold()).strip()
 
 
 def check_area(regions: RegionTree, principal: Principal, region: str) -> None:
@@ -156,9 +163,9 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     role, party, subject = claims.get("role"), claims.get("party"), claims["sub"]
     if not isinstance(party, str) or not _PARTY.fullmatch(party):
         raise ValueError("claim party is missing or malformed")
-    if not isinstance(subject, str) or not 0 < len(subject) <= 100 or not subject.isprintable():
+    if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(person_of(subject)) <= 100:
         raise ValueError("claim sub is malformed")
     try:
-        return Principal(subject, Role(str(role)), party)
+        return Principal(person_of(subject), Role(str(role)), party)
     except ValueError as error:
         raise ValueError("claim role is not known") from error

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -171,6 +172,11 @@ class _outages:
 def rows_to(kind: type[R], records: Iterable[Any]) -> list[R]:
     """Records as values of a dataclass whose fields are the selected columns."""
     return [kind(**record) for record in records]
+
+
+def sums_to(kind: type[R], records: Iterable[Any]) -> list[R]:
+    """The same of records with sums of whole numbers, which the database gives as numeric: they may pass 2⁶³."""
+    return [kind(**{k: int(v) if isinstance(v, Decimal) else v for k, v in record.items()}) for record in records]
 
 
 def row_to(kind: type[R], record: Any | None) -> R | None:

@@ -117,14 +117,16 @@ def main(arguments: list[str]) -> None:
     token = commands.add_parser("token")
     token.add_argument("--role", required=True)
     token.add_argument("--party", required=True)
-    token.add_argument("--subject")
+    # A person is one, whatever role it acts in: two roles of one person are not two pairs of eyes.
+    token.add_argument("--subject", help="the person; by default the same for every role of a party")
     token.add_argument("--ttl-s", type=int, default=8 * 3600)
     args = parser.parse_args(arguments)
     if args.command == "init":
         init(args.folder)
     else:
         maker = TokenMaker(Settings())
-        print(maker.make(role=args.role, party=args.party, subject=args.subject, ttl_s=args.ttl_s))
+        subject = args.subject or f"person@{args.party}"
+        print(maker.make(role=args.role, party=args.party, subject=subject, ttl_s=args.ttl_s))
 
 
 if __name__ == "__main__":

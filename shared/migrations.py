@@ -73,15 +73,15 @@ async def _with_engine(work: Any) -> None:
         await engine.dispose()
 
 
-async def upgrade(service: str) -> None:
-    """Bring a service's schema to the newest version, in one transaction."""
+async def upgrade(service: str, revision: str = "head") -> None:
+    """Bring a service's schema to a version, the newest unless told otherwise, in one transaction."""
 
     def work(connection: Connection) -> None:
         # Two processes preparing at once: the second waits, then finds nothing to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('sifang.migrations'))"))
         config = _config(service)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     await _with_engine(work)
 

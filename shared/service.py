@@ -32,6 +32,7 @@ from shared.consumer import Consumer, Handlers
 from shared.database import Database
 from shared.http import problems
 from shared.http.routing import Edge, ServiceRouter, Shortcut
+from shared.jobs import JobRecord
 from shared.kafka import Producer
 from shared.outbox import Relay
 from shared.plumbing import newest_migration
@@ -115,6 +116,7 @@ class Process:
         self._base, self._parts = base, parts
         self._verifier = Verifier(base.settings)
         self._workers: list[asyncio.Task[None]] = []
+        self._jobs: dict[str, JobRecord] = {}
         self._consumer: Consumer | None = None
         self._relay: Relay | None = None
         self.app = self._make_app()
@@ -145,7 +147,7 @@ class Process:
         await _until_available(self._base.database.open)
         for job in (Every(KEYS_EVERY_S, self._verifier.load, "keys"), *self._parts.always):
             await _until_available(job.job)
-            self._workers.append(self._worker(job.name, functools.partial(_repeat, job)))
+            self._start_job(job)
         if self._base.settings.parts != "api":
             self._start_workers()
         try:
@@ -169,7 +171,11 @@ class Process:
             )
             self._workers.append(self._worker("consumer", self._consumer.run))
         for job in (*self._parts.jobs, Every(INBOX_EVERY_S, self._forget_old_events, "inbox")):
-            self._workers.append(self._worker(job.name, functools.partial(_repeat, job)))
+            self._start_job(job)
+
+    def _start_job(self, job: Every) -> None:
+        record = self._jobs[job.name] = JobRecord(job.name)
+        self._workers.append(self._worker(job.name, functools.partial(_repeat, job, record, self._base.clock)))
 
     @staticmethod
     def _worker(name: str, make: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -203,7 +209,10 @@ class Process:
             await inbox.purge(tx, before)
 
     async def _ready(self) -> Response:
-        """200 when database, broker, migrations and workers are well, else 503; names each."""
+        """200 when database, broker, migrations and workers are well, else 503; names each.
+
+        A job that fails again and again is named, and does not take the service out: the others go on.
+        """
         checks = {
             "database": self._check_database(),
             "broker": kafka.check(self._base.settings),
@@ -212,7 +221,10 @@ class Process:
         results = await asyncio.gather(*checks.values(), return_exceptions=True)
         words = {name: "ok" if result is None else str(result) for name, result in zip(checks, results, strict=True)}
         status = 200 if set(words.values()) == {"ok"} else 503
-        return JSONResponse({"service": self._parts.name, **words}, status)
+        failing = [f"{job.name} failed {job.failures} times in a row" for job in self._jobs.values() if job.is_failing]
+        jobs = {"jobs": f"degraded: {'; '.join(failing)}"} if failing else {"jobs": "ok"}
+        records = {name: job.shown() for name, job in self._jobs.items()}
+        return JSONResponse({"service": self._parts.name, **words, **jobs, "job_records": records}, status)
 
     async def _check_database(self) -> None:
         async with self._base.database.read() as reader:
@@ -265,10 +277,10 @@ def _drop_foreign_refusals(schema: dict[str, Any]) -> None:
         schema["components"]["schemas"].pop(name, None)
 
 
-async def _repeat(every: Every) -> None:
+async def _repeat(every: Every, record: JobRecord, clock: Clock) -> None:
     while True:
         try:
-            await every.job()
+            await record.run(every.job, clock)
         except Unavailable as away:
             log.warning("job waits", extra={"fields": {"job": every.name, "reason": str(away)}})
         await asyncio.sleep(every.every_s)

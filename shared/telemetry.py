@@ -80,6 +80,7 @@ ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "sifang.batch_size": "Commands or events worked on together.",
         "sifang.template": "Message template.",
         "sifang.channel": "Message channel: sms, webhook, party_inbox.",
+        "sifang.job": "Periodic work of a service, as readiness names it.",
         "http.request.method": "HTTP method.",
         "http.route": "Route template, never the address itself.",
         "http.response.status_code": "HTTP status.",
@@ -102,6 +103,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "sifang.ledger.unmarked": "Counter: ledger transactions refused by sealing: booking did not write them.",
         "sifang.invariants.recent": "Gauge: invariants of the ledger found violated in what was sealed of late.",
         "sifang.invariants.whole": "Gauge: invariants found violated in the last look at the whole ledger.",
+        "sifang.job.failures": "Counter: runs of periodic work that failed, by job.",
         "sifang.messages": "Counter: attempts to send messages, by channel and outcome.",
     }
 )

@@ -7,11 +7,23 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+from deploy.local import bank as small_bank
 from deploy.local.cluster import Cluster
+from services.settlement.bank.adapter import FolderBank
+from services.settlement.config import SettlementSettings
+from services.settlement.use_cases.bank_receiving import receive
+from services.settlement.use_cases.parts import BankDesk, Settlement
+from shared.events import new_id
+from shared.keys import DATA_KEYS
+from shared.personal import PersonalDataKeys
+from shared.settings import Settings
+from shared.workdays import WorkCalendar, shanghai_day
 from tests.conftest import TLS, MakeToken
 from tests.contracts.apps import Operation
 from tests.flow import Flow, days_ago, done, eventually
@@ -19,7 +31,7 @@ from tests.services.claims.packs import next_version
 from tests.services.claims.seeds import HUAIYANG, ZHOUKOU, admission, fresh, key, one_call, reversal
 from tests.services.enrollment.people import PAPERS
 from tests.services.settlement.banking import account_no, payout_body
-from tests.services.settlement.world import XIANGCHENG, Books, Hospital, lines_of, totals_of
+from tests.services.settlement.world import REGIONS, XIANGCHENG, Books, Hospital, lines_of, totals_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-async def world(services: Cluster, token: MakeToken, books: Books) -> AsyncIterator[World]:
+async def world(
+    services: Cluster, token: MakeToken, books: Books, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as opened:
 
         def client(service: str, token: str | None = None) -> httpx.AsyncClient:
@@ -56,6 +70,9 @@ async def world(services: Cluster, token: MakeToken, books: Books) -> AsyncItera
         ids |= await _cleared(flow, books)
         ids |= await _objected(flow, books)
         ids |= await _paid_out(flow)
+        folder = tmp_path_factory.mktemp("bank")
+        keys = PersonalDataKeys.from_json((settings.secrets_dir / DATA_KEYS).read_bytes())
+        ids |= await _told(flow, books, folder, keys, ids["account_no"])
         ids |= await _subscribed(flow)
         yield World(flow, ids)
 
@@ -178,7 +195,7 @@ async def _differing(flow: Flow, books: Books) -> dict[str, str]:
 
 
 async def _cleared(flow: Flow, books: Books) -> dict[str, str]:
-    """A local month in a cycle of its county, and a prepayment of another county."""
+    """A local month in a cycle of its county, less a deduction, and a prepayment of another county."""
     hospital = Hospital()
     bill = hospital.bill(HUAIYANG)
     await books.hear(hospital.changed(), bill)
@@ -192,17 +209,35 @@ async def _cleared(flow: Flow, books: Books) -> dict[str, str]:
     for role, party in (("facility", hospital.code), ("finance", HUAIYANG)):
         path, seen = f"/v1/cases/{case['case_id']}/confirmations", {"numbers_hash": case["numbers_hash"]}
         done(await flow.acting("settlement", role, party).post(path, json=seen))
+    withholding_id = await _deducted(flow, hospital)
     cycle = done(await flow.acting("settlement", "finance", HUAIYANG).post("/v1/clearing-cycles", headers=key()))
     (position,) = done(await facility.get(f"/v1/clearing-cycles/{cycle['cycle_id']}/positions"))["items"]
+    (set_off,) = done(await facility.get(f"/v1/clearing-positions/{position['position_id']}/set-offs"))["items"]
     level = {"lender": XIANGCHENG, "year": int(days_ago(0)[:4])}
     done(await flow.acting("settlement", "finance", ZHOUKOU).post("/v1/prepayment-levels", json=level, headers=key()))
+    lender, wanted = flow.acting("settlement", "finance", XIANGCHENG), {"holder": ZHOUKOU, "amount_fen": 1}
+    movement = done(await lender.post("/v1/prepayment-top-ups", json=wanted, headers=key()))
+    # Nothing may wait when the next world of this cluster wants one.
+    done(await lender.post(f"/v1/prepayment-movements/{movement['movement_id']}/withdrawal", headers=key()))
     return {
+        "movement_id": movement["movement_id"],
         "cycle_id": cycle["cycle_id"],
         "position_id": position["position_id"],
+        "withholding_id": withholding_id,
+        "set_off_id": set_off["set_off_id"],
         "lender": XIANGCHENG,
         "holder": ZHOUKOU,
         "cleared": hospital.code,
     }
+
+
+async def _deducted(flow: Flow, hospital: Hospital) -> str:
+    """Two people of the county deduct a fen of what a facility is paid."""
+    clerk, head = (flow.acting("settlement", "officer", HUAIYANG, subject) for subject in ("clerk", "head"))
+    said = {"facility_code": hospital.code, "amount_fen": 1, "reason": "r"}
+    withholding = done(await clerk.post("/v1/withholdings", json=said, headers=key()))
+    done(await head.post(f"/v1/withholdings/{withholding['withholding_id']}/approval", headers=key()))
+    return str(withholding["withholding_id"])
 
 
 async def _objected(flow: Flow, books: Books) -> dict[str, str]:
@@ -234,6 +269,10 @@ async def _paid_out(flow: Flow) -> dict[str, str]:
     clerk, head = (flow.acting("settlement", "officer", XIANGCHENG, subject) for subject in ("clerk", "head"))
     payout = done(await clerk.post("/v1/payouts", json=payout_body(), headers=key()))
     done(await head.post(f"/v1/payouts/{payout['payout_id']}/approval", headers=key()))
+    mistaken = done(await clerk.post("/v1/payouts", json=payout_body(), headers=key()))
+    done(await head.post(f"/v1/payouts/{mistaken['payout_id']}/approval", headers=key()))
+    path = f"/v1/payouts/{mistaken['payout_id']}/cancellations"
+    (cancellation,) = done(await clerk.post(path, json={"reason": "r"}, headers=key()))["cancellations"]
     wanted = {"purpose": "payout", "references": [payout["payout_id"]]}
     finance = flow.acting("settlement", "finance", XIANGCHENG)
     ordered = done(await finance.post("/v1/orders", json=wanted, headers=key()))
@@ -244,14 +283,37 @@ async def _paid_out(flow: Flow) -> dict[str, str]:
         "opening_on": "2026-01-01",
         "opening_fen": 0,
     }
-    done(await finance.post(f"/v1/bank-accounts/{XIANGCHENG}/versions", json=account))
+    version = done(await finance.post(f"/v1/bank-accounts/{XIANGCHENG}/versions", json=account))["version_no"]
     # Nothing may wait when the next world of this cluster proposes one.
     other = flow.acting("settlement", "finance", XIANGCHENG, subject="other")
-    done(await other.post(f"/v1/bank-accounts/{XIANGCHENG}/approval"))
+    done(await other.post(f"/v1/bank-accounts/{XIANGCHENG}/approval", json={"version_no": version}))
     return {
         "payout_id": payout["payout_id"],
         "order_id": ordered["items"][0]["order_id"],
         "account_party": XIANGCHENG,
+        "account_no": account["account_no"],
+        "cancellation_id": cancellation["cancellation_id"],
+    }
+
+
+async def _told(flow: Flow, books: Books, folder: Path, keys: PersonalDataKeys, number: str) -> dict[str, str]:
+    """A movement of a county's account that names nothing, and what the county says it was."""
+    now = datetime.now(UTC)
+    entry = small_bank.entry(new_id(), None, 1, shanghai_day(now), debit=False)
+    text = small_bank.notification(new_id(), number, [entry], shanghai_day(now))
+    small_bank.Bank(folder, shanghai_day(now)).put(f"{new_id()}.xml", text)
+    desk = BankDesk(FolderBank(folder), keys)
+    parts = Settlement(books.database, REGIONS, SettlementSettings(), WorkCalendar(), books.ledger_key, desk)
+    await receive(parts, lambda: now)
+    finance = flow.acting("settlement", "finance", XIANGCHENG)
+    items = done(await finance.get("/v1/bank-items?open=true&kind=entry_unknown&limit=200"))["items"]
+    item_no = max(item["item_no"] for item in items if item["party"] == XIANGCHENG)
+    said = {"reason": "r", "nature": "interest"}
+    path = f"/v1/bank-items/{item_no}/identifications"
+    identified = done(await finance.post(path, json=said, headers=key()))
+    return {
+        "identification_id": identified["identification_id"],
+        "entry_id": identified["entry_id"],
     }
 
 

@@ -132,13 +132,15 @@ def _status_row(name: str, pid: int | None, ports: Mapping[str, int]) -> tuple[s
     if name not in SERVICES:
         return name, str(pid), "runs", resident_mb
     code, answer = probes.http_get(HOST, ports[name], "/health/ready")
-    return name, str(pid), "healthy" if code == 200 else _what_ails(answer), resident_mb
+    ails = _what_ails(answer)
+    return name, str(pid), "healthy" if code == 200 and not ails else ails, resident_mb
 
 
 def _what_ails(answer: Any) -> str:
     if not isinstance(answer, dict):
         return "does not answer"
-    return ", ".join(f"{part}: {word}" for part, word in answer.items() if word != "ok" and part != "service")
+    words = {part: word for part, word in answer.items() if isinstance(word, str) and part != "service"}
+    return ", ".join(f"{part}: {word}" for part, word in words.items() if word != "ok")
 
 
 def execute(call: Sequence[str]) -> int:

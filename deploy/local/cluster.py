@@ -171,6 +171,7 @@ class Cluster:
         """The environment in which a program meets this cluster. Holds a password."""
         environment = {
             "SIFANG_NOTIFICATION_SMS_FILE": str(self.folders.data / "sms.jsonl"),
+            "SIFANG_SETTLEMENT_ARCHIVE_DIR": str(self.folders.data / "archive"),
             "SIFANG_SETTLEMENT_BANK_DIR": str(self.folders.data / "bank"),
             **self._surroundings,
             "SIFANG_HOST": HOST,

@@ -16,8 +16,10 @@ from services.settlement.use_cases.clearing import cut_by_calendar
 from services.settlement.use_cases.clocks import escalate, remind_of_items
 from services.settlement.use_cases.confirmations import deem_confirmed
 from services.settlement.use_cases.invariants import check_recent, check_whole
+from services.settlement.use_cases.order_book import order_released
 from services.settlement.use_cases.partitions import make_partitions
 from services.settlement.use_cases.parts import BankDesk, Settlement
+from services.settlement.use_cases.prepayments import renew_levels
 from services.settlement.use_cases.reminders import rematch_reopened, remind
 from services.settlement.use_cases.sealing import seal
 from shared.keys import DATA_KEYS, ledger_key
@@ -45,6 +47,8 @@ def make(base: Base) -> Parts:
             Every(settings.reminders_every_s, partial(escalate, service, base.clock), "escalations"),
             Every(settings.reminders_every_s, partial(deem_confirmed, service, base.clock), "deemed confirmations"),
             Every(settings.cycles_every_s, partial(cut_by_calendar, service, base.clock), "cycles"),
+            Every(settings.calendar_every_s, partial(renew_levels, service, base.clock), "levels of prepayments"),
+            Every(settings.calendar_every_s, partial(order_released, service, base.clock), "payouts of a batch"),
             Every(settings.rematch_every_s, partial(rematch_reopened, service, base.clock), "rematch"),
             Every(settings.bank_every_s, partial(send, service, base.clock), "payment files"),
             Every(settings.bank_every_s, partial(receive, service, base.clock), "files of the bank"),

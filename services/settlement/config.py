@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import Field
@@ -33,6 +34,8 @@ class SettlementSettings(BaseSettings):
     """Pause between two rounds of sealing the ledger, in seconds."""
     seal_batch_max: int = Field(default=2000, gt=0)
     """Transactions sealed in one database transaction."""
+    unsealed_max_s: float = 300.0
+    """How long a transaction may wait for the chain before that is a violation, in seconds."""
     invariants_every_s: float = 10.0
     """Pause between two checks of what was sealed since the last one, in seconds."""
     invariants_whole_every_s: float = 6 * 3600.0
@@ -79,6 +82,8 @@ class SettlementSettings(BaseSettings):
     """Use of the prepayment from which it is low (黄色预警)."""
     prepayment_red_percent: int = Field(default=90, ge=1, le=100)
     """Use of the prepayment from which it is nearly used up (红色预警)."""
+    prepayment_reset_day: int = Field(default=10, ge=1, le=31)
+    """Day of January on which the levels of prepayments are set anew by the year before (年度核定)."""
     second_review_above_fen: int = Field(default=100_000_000, ge=0)
     """Payment orders above this amount need a second reviewer (复审)."""
     bank_dir: Path = Path(".local/data/bank")
@@ -103,5 +108,15 @@ class SettlementSettings(BaseSettings):
     """Average months of the year before that make the level of a prepayment (预付金额度)."""
     prepayment_working_days: int = Field(default=5, ge=0)
     """Working days to pay what is to be added to a prepayment or given back."""
+    retention_permille: int = Field(default=0, ge=0, le=1000)
+    """Share of what a facility is paid that is retained until the yearly review, in thousandths (质量保证金)."""
+    retention_full_index: Decimal = Field(default=Decimal("0.98"), ge=0, max_digits=8, decimal_places=4)
+    """Level index from which all that was retained is given back; below it a share by the index (水平指数)."""
+    archive_after_years: int = Field(default=5, ge=1)
+    """Years that must have passed after a year before its bills may be archived (年度归档)."""
+    archive_dir: Path = Path(".local/data/archive")
+    """Folder of the archived years, on a disk of its own if possible."""
+    calendar_every_s: float = 600.0
+    """Pause between two looks for what the calendar proposes: yearly levels of prepayments, batches of payouts."""
     cycles_every_s: float = 60.0
     """Pause between two looks for cycles whose day has come, in seconds."""

@@ -33,6 +33,18 @@ BILL_SUMS_WRONG = declare(
     zh="结算单金额不平：{identity}。",
     en="The amounts of the bill do not add up: {identity}.",
 )
+BILL_TOO_LARGE = declare(
+    "settlement.bill-too-large",
+    status=422,
+    zh="单张结算单各项金额不得超过 {limit} 元。",
+    en="No amount of one bill can be above {limit} yuan.",
+)
+BILL_DAY_WRONG = declare(
+    "settlement.bill-day-wrong",
+    status=422,
+    zh="结算日期不在1990年至2199年之间，不能入账。",
+    en="The day of the settlement is not between 1990 and 2199: it cannot be booked.",
+)
 
 # Books
 
@@ -98,6 +110,12 @@ LINE_DIFFERS = declare(
     status=409,
     zh="明细 {number} 与先前提交的不同，请提交新版汇总表。",
     en="Line {number} differs from the one submitted before; submit a new version of the statement.",
+)
+MATCH_RUNNING = declare(
+    "settlement.match-running",
+    status=409,
+    zh="该对账单正在比对，请稍后查询结果。",
+    en="This statement is being matched right now: ask for its result in a while.",
 )
 LINES_MISSING = declare(
     "settlement.lines-missing",
@@ -415,6 +433,18 @@ TERMS_WARNINGS = declare(
     zh="黄色与红色预警比例须同时约定，且黄色低于红色。",
     en="The yellow and the red warning are chosen together, yellow below red.",
 )
+TERMS_GIVEN_UP = declare(
+    "settlement.terms-given-up",
+    status=422,
+    zh="{names} 不能既约定又放弃约定。",
+    en="{names}: a term is chosen or given up, not both.",
+)
+TERMS_OUTDATED = declare(
+    "settlement.terms-outdated",
+    status=409,
+    zh="提出之后有效约定已变化，批准的结果将与所示不同：请重新提出。",
+    en="What holds has changed since these terms were proposed: they would not come to what was shown. Propose again.",
+)
 TERMS_DECIDED = declare(
     "settlement.terms-decided",
     status=409,
@@ -426,10 +456,13 @@ TERMS_DECIDED = declare(
 
 DUE_UNKNOWN = declare("settlement.due-unknown", status=404, zh="没有该未办期限。", en="No such due is open.")
 DUE_SUSPENDED = declare(
-    "settlement.due-suspended", status=409, zh="该期限已中止计算。", en="This clock stands still already."
+    "settlement.due-suspended", status=409, zh="该期限已由经办人员中止。", en="An officer stopped this clock already."
 )
 DUE_NOT_SUSPENDED = declare(
-    "settlement.due-not-suspended", status=409, zh="该期限未中止。", en="This clock is running: nothing to resume."
+    "settlement.due-not-suspended",
+    status=409,
+    zh="该期限未被经办人员中止，无可恢复。",
+    en="No officer stopped this clock: there is nothing to resume.",
 )
 DUE_OVER = declare(
     "settlement.due-over",
@@ -446,6 +479,18 @@ ORDER_STATE = declare(
     status=409,
     zh="支付指令当前状态为 {state}，不能进行此操作。",
     en="The order is {state}: this cannot be done with it now.",
+)
+PAYMENT_TOO_LARGE = declare(
+    "settlement.payment-too-large",
+    status=422,
+    zh="单笔付款不得超过 {limit} 元。",
+    en="No single payment can be above {limit} yuan.",
+)
+ORDER_WAY_CHANGED = declare(
+    "settlement.order-way-changed",
+    status=409,
+    zh="提出之后付款方式或复审限额的约定已变化：请退回后重新提出。",
+    en="The terms have another way of paying, or another limit, than when this was proposed: propose it again.",
 )
 ORDER_EXISTS = declare(
     "settlement.order-exists", status=409, zh="该款项已有支付指令。", en="There is an order for this already."
@@ -483,6 +528,12 @@ ACCOUNT_MISSING = declare(
 ACCOUNT_UNKNOWN = declare(
     "settlement.account-unknown", status=404, zh="没有登记该银行账户。", en="There is no such bank account on file."
 )
+ACCOUNT_CHANGED = declare(
+    "settlement.account-changed",
+    status=409,
+    zh="待批准的银行账户为第 {version_no} 版，请核对后重新办理。",
+    en="What waits for its approval is version {version_no}: look at that one first.",
+)
 ACCOUNT_INVALID = declare(
     "settlement.account-invalid", status=422, zh="银行账号不正确。", en="This is no number of an account or card."
 )
@@ -506,6 +557,79 @@ BANK_ITEM_UNKNOWN = declare(
 )
 BANK_ITEM_CLOSED = declare(
     "settlement.bank-item-closed", status=409, zh="该银行待办已办结。", en="The item is closed already."
+)
+
+ENTRY_UNKNOWN = declare(
+    "settlement.entry-unknown", status=404, zh="没有该银行流水。", en="There is no such movement of a bank account."
+)
+IDENTIFICATION_UNKNOWN = declare(
+    "settlement.identification-unknown", status=404, zh="没有该查实。", en="There is no such identification."
+)
+IDENTIFICATION_TARGET = declare(
+    "settlement.identification-target",
+    status=422,
+    zh="须且只须说明一项：支付指令、应收款、退回的流水或款项性质。",
+    en="Name exactly one: an order, what was owed, the movement that took it back, or the nature of the money.",
+)
+IDENTIFICATION_DECIDED = declare(
+    "settlement.identification-decided",
+    status=409,
+    zh="该查实已处理（{state}）。",
+    en="This identification is {state} already.",
+)
+MOVEMENT_NOT_YOURS = declare(
+    "settlement.movement-not-yours",
+    status=403,
+    zh="该流水不在 {party} 管理的账户上。",
+    en="This is no movement of an account that {party} keeps.",
+)
+MOVEMENT_KNOWN = declare(
+    "settlement.movement-known",
+    status=409,
+    zh="该流水已入账，或已在查实。",
+    en="The movement is on no suspense account, or is being identified already.",
+)
+MOVEMENT_NOT_OF_IT = declare(
+    "settlement.movement-not-of-it",
+    status=422,
+    zh="流水的方向与账户不符：应由 {payer} 付给 {payee}。",
+    en="The movement does not go from {payer} to {payee}.",
+)
+MOVEMENT_AMOUNT = declare(
+    "settlement.movement-amount",
+    status=422,
+    zh="金额不符：应为 {amount_fen} 分。",
+    en="The amount is another one: {amount_fen} fen can be identified so.",
+)
+MOVEMENT_OF_ORDER = declare(
+    "settlement.movement-of-order",
+    status=409,
+    zh="该款项有发往银行的支付指令，请按支付指令查实。",
+    en="An order of it goes to the bank: identify the movement as one of that order.",
+)
+MOVEMENT_SAME_SIDE = declare(
+    "settlement.movement-same-side",
+    status=422,
+    zh="两笔流水须一借一贷。",
+    en="One of the two must be a debit and the other a credit.",
+)
+MOVEMENT_OTHER_ACCOUNT = declare(
+    "settlement.movement-other-account",
+    status=422,
+    zh="两笔流水须在同一账户上。",
+    en="Both movements must be on one account.",
+)
+MOVEMENT_NATURE = declare(
+    "settlement.movement-nature",
+    status=422,
+    zh="流水的方向与款项性质不符：{nature}（利息为收入，手续费为支出）。",
+    en="The money goes the wrong way for {nature}: interest comes in, charges go out.",
+)
+DEBT_UNKNOWN = declare(
+    "settlement.debt-unknown",
+    status=404,
+    zh="没有该应收款，或本方不是其收付款方。",
+    en="There is no such debt of or to your party.",
 )
 
 # Payouts to persons
@@ -540,6 +664,54 @@ AGENT_WRONG = declare(
 )
 CARD_UNKNOWN = declare(
     "settlement.card-unknown", status=409, zh="没有待批准的银行卡变更。", en="No new card waits for its approval."
+)
+HOLDER_NOT_PERSON = declare(
+    "settlement.holder-not-person",
+    status=422,
+    zh="本人银行卡的户名须与参保人姓名一致。",
+    en="The holder of a card of the person's own must have the person's name.",
+)
+FUND_UNKNOWN = declare(
+    "settlement.fund-unknown", status=422, zh="没有基金支付类型 {code}。", en="There is no kind of fund {code}."
+)
+PERSONAL_NUMBER = declare(
+    "settlement.personal-number",
+    status=422,
+    zh="此处不得填写证件号码或银行卡号。",
+    en="This holds the number of an identity document or of a card, which must not stand here.",
+)
+CARD_CHANGED = declare(
+    "settlement.card-changed",
+    status=409,
+    zh="银行卡已变更，现为第 {card_no} 张，请核对后重新办理。",
+    en="The card has changed, it is number {card_no} now: look at that one first.",
+)
+PAYOUT_MONEY_LEFT = declare(
+    "settlement.payout-money-left",
+    status=409,
+    zh="该待遇支付已有款项付出，不能作废。",
+    en="Money has left for this payout: it cannot be cancelled.",
+)
+CANCELLATION_UNKNOWN = declare(
+    "settlement.cancellation-unknown", status=404, zh="没有该作废申请。", en="There is no such cancellation."
+)
+CANCELLATION_WAITS = declare(
+    "settlement.cancellation-waits",
+    status=409,
+    zh="该待遇支付已有待审批的作废申请。",
+    en="A cancellation of this payout waits to be decided already.",
+)
+CANCELLATION_DECIDED = declare(
+    "settlement.cancellation-decided",
+    status=409,
+    zh="该作废申请已处理（{state}）。",
+    en="This cancellation has been decided already: {state}.",
+)
+PAYOUT_ORDERED = declare(
+    "settlement.payout-ordered",
+    status=409,
+    zh="该待遇支付的付款指令 {order_id} 尚未了结，请先退回该指令。",
+    en="Its payment order {order_id} is under way: stop that one first.",
 )
 
 # Objections
@@ -665,6 +837,24 @@ CASES_RELIED_ON = declare(
     zh="该头寸的清算单已被其他款项抵用，不能退出本批次。",
     en="Others were paid relying on the cases of this position: none of them can leave the cycle.",
 )
+AVAILABLE_IN_FULL = declare(
+    "settlement.available-in-full",
+    status=422,
+    zh="可付金额不少于该头寸的金额，请按全额付款。",
+    en="What is available pays the whole position: order it in full.",
+)
+DRAW_MISSING = declare(
+    "settlement.draw-missing",
+    status=409,
+    zh="该头寸没有待审批的预付金抵付。",
+    en="Nobody proposed to pay this position out of the prepayment, or it was decided.",
+)
+BANK_ITEM_ON_SUSPENSE = declare(
+    "settlement.bank-item-on-suspense",
+    status=409,
+    zh="该笔资金仍在暂收暂付科目，须查实后入账，不能仅作说明。",
+    en="This money is still on suspense: say what it was by identifying it, not by a word.",
+)
 AVAILABLE_MISSING = declare(
     "settlement.available-missing",
     status=422,
@@ -689,9 +879,159 @@ PREPAYMENT_PENDING = declare(
     zh="该预付金已有未完成的变动。",
     en="A movement of this prepayment is not finished yet.",
 )
+TOP_UP_NOT_YOURS = declare(
+    "settlement.top-up-not-yours",
+    status=403,
+    zh="{party} 不是该笔预付金追加的当事方。",
+    en="{party} is no party of this top-up, or not the one this is for.",
+)
+TOP_UP_BY_LEVEL = declare(
+    "settlement.top-up-by-level",
+    status=409,
+    zh="该笔变动由年度核定产生，须支付，不能撤回或退回。",
+    en="The level of the year asks for this movement: it is to be paid.",
+)
 MOVEMENT_UNKNOWN = declare(
     "settlement.movement-unknown", status=404, zh="没有该预付金变动。", en="There is no such movement."
 )
 TASK_UNKNOWN = declare(
     "settlement.task-unknown", status=404, zh="本方没有该待办。", en="Nothing of that name is due for your party."
+)
+
+# Archived years
+
+BILL_ARCHIVED = declare(
+    "settlement.bill-archived",
+    status=409,
+    zh="该结算单随 {year} 年及以前的账已归档：须先恢复归档方可查询。",
+    en="The bill was archived with the books until {year}: it can be looked at when that year is restored.",
+)
+BOOKS_ARCHIVED = declare(
+    "settlement.books-archived",
+    status=409,
+    zh="{year} 年及以前的账已归档：可查询其后的时点和期间。",
+    en="The books until {year} are archived: ask for a moment or month after that year, or have it restored.",
+)
+ARCHIVE_NOT_OLDEST = declare(
+    "settlement.archive-not-oldest",
+    status=409,
+    zh="{year} 年不能归档：在库最早的年度是 {oldest}。",
+    en="{year} cannot be archived: the oldest year in the database is {oldest}.",
+)
+ARCHIVE_TOO_EARLY = declare(
+    "settlement.archive-too-early",
+    status=409,
+    zh="{year} 年自 {day} 起方可归档。",
+    en="{year} may be archived from {day} on.",
+)
+ARCHIVE_CASES_OPEN = declare(
+    "settlement.archive-cases-open",
+    status=409,
+    zh="尚有 {count} 张清算单未办结。",
+    en="{count} cases with bills of it are not closed.",
+)
+ARCHIVE_ITEMS_OPEN = declare(
+    "settlement.archive-items-open", status=409, zh="尚有 {count} 个待办。", en="{count} work items of it are open."
+)
+ARCHIVE_OBJECTIONS_OPEN = declare(
+    "settlement.archive-objections-open",
+    status=409,
+    zh="尚有 {count} 个异议未处理。",
+    en="{count} objections to its cases are open.",
+)
+ARCHIVE_STATEMENTS_OPEN = declare(
+    "settlement.archive-statements-open",
+    status=409,
+    zh="尚有 {count} 份汇总表待重新比对。",
+    en="{count} statements of it wait to be compared again.",
+)
+ARCHIVE_UNSEALED = declare(
+    "settlement.archive-unsealed",
+    status=409,
+    zh="尚有 {count} 笔账未入哈希链。",
+    en="{count} transactions of it are not in the chain.",
+)
+ARCHIVE_UNPROVEN = declare(
+    "settlement.archive-unproven",
+    status=409,
+    zh="账簿与哈希链或总账不符：须先验账。",
+    en="The books do not agree with their chain or their proof: verify the ledger first.",
+)
+ARCHIVE_SAME_PERSON = declare(
+    "settlement.archive-same-person", status=422, zh="须写明两名不同的经办人。", en="Name two people, not one."
+)
+ARCHIVE_NOT_NEWEST = declare(
+    "settlement.archive-not-newest",
+    status=409,
+    zh="{year} 年不是最近的归档：最近的归档年度是 {newest}。",
+    en="{year} is not the newest archive: that is {newest}.",
+)
+ARCHIVE_UNKNOWN = declare(
+    "settlement.archive-unknown", status=404, zh="{year} 年没有归档。", en="{year} is not archived."
+)
+ARCHIVE_DROPPED = declare(
+    "settlement.archive-dropped",
+    status=409,
+    zh="{year} 年的原分区已经删除。",
+    en="What was taken out of the tables of {year} was dropped already.",
+)
+ARCHIVE_FILES_WRONG = declare(
+    "settlement.archive-files-wrong",
+    status=409,
+    zh="归档文件 {file} 与归档记录或哈希链不符。",
+    en="The file {file} is not what the archive or the chain says.",
+)
+ARCHIVE_IN_USE = declare(
+    "settlement.archive-in-use",
+    status=409,
+    zh="账表正在使用：稍后再试。",
+    en="Others are at work on the tables: try again later.",
+)
+WITHHOLDING_UNKNOWN = declare(
+    "settlement.withholding-unknown", status=404, zh="没有该扣留单。", en="There is no such withholding."
+)
+WITHHOLDING_DECIDED = declare(
+    "settlement.withholding-decided",
+    status=409,
+    zh="该扣留单已办结（{state}）。",
+    en="The withholding was decided already: {state}.",
+)
+DEDUCTION_UNKNOWN = declare(
+    "settlement.deduction-unknown",
+    status=404,
+    zh="没有本机构对该医药机构已批准的扣款。",
+    en="There is no approved deduction of this facility by your agency.",
+)
+RETURN_TOO_LARGE = declare(
+    "settlement.return-too-large",
+    status=422,
+    zh="退回超过该扣款尚可退回的 {left_fen} 分。",
+    en="More than the {left_fen} fen that can still be given back of the deduction.",
+)
+RETENTION_YEAR_OPEN = declare(
+    "settlement.retention-year-open",
+    status=422,
+    zh="{year} 年尚未结束，不能办理年度考核返还。",
+    en="{year} is not over: nothing of it is reviewed yet.",
+)
+RETENTION_UNSETTLED = declare(
+    "settlement.retention-unsettled",
+    status=409,
+    zh="该年度尚有 {count} 个预留了质量保证金的净额头寸未结清。",
+    en="{count} positions of the year of which something was retained are not settled.",
+)
+RETENTION_NOTHING = declare(
+    "settlement.retention-nothing",
+    status=422,
+    zh="{year} 年没有预留该医药机构的质量保证金。",
+    en="Nothing of what the facility was paid in {year} was retained.",
+)
+RETENTION_RELEASED = declare(
+    "settlement.retention-released",
+    status=409,
+    zh="{year} 年质量保证金的返还已经提出或批准。",
+    en="What was retained in {year} is released already, or proposed to be.",
+)
+SET_OFF_UNKNOWN = declare(
+    "settlement.set-off-unknown", status=404, zh="没有该冲抵记录。", en="Nothing was set off by such a transaction."
 )

@@ -3,7 +3,7 @@
 Names everything that was edited, removed or inserted by somebody who does not hold the ledger key, and ends with 1
 when there is anything. With `--since FILE` the chain must also still hold what it held when the file was written, which
 shows that nobody cut off its end; a verification that found nothing writes the file anew. Keep the file off the
-database's machine.
+database's machine. With `--archives FOLDER` the files of archived years are read too, and held against the chain.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def _verify(database: Database, key: LedgerKey, since: Path | None) -> int:
+async def _verify(database: Database, key: LedgerKey, since: Path | None, archives: Path | None) -> int:
     checkpoint = None if since is None else read_checkpoint(since)
     said, code = 0, 1
-    async for found in verify(database, key, checkpoint):
+    async for found in verify(database, key, checkpoint, archives):
         match found:
             case Finding():
                 _say(f"FOUND {found}")
@@ -66,14 +66,14 @@ async def _verify(database: Database, key: LedgerKey, since: Path | None) -> int
     return code
 
 
-async def run(settings: Settings, since: Path | None, *, adopting: bool) -> int:
+async def run(settings: Settings, since: Path | None, archives: Path | None, *, adopting: bool) -> int:
     """Verify, or adopt; the exit code."""
     key = LedgerKey(ledger_key(settings))
     database = Database(settings, "settlement")
     await database.open()
     try:
         if not adopting:
-            return await _verify(database, key, since)
+            return await _verify(database, key, since, archives)
         _say(f"{await adopt(database, key)} transactions adopted: the next round of sealing takes them into the chain")
         return 0
     finally:
@@ -84,12 +84,13 @@ def main(arguments: list[str]) -> int:
     """Parse and run."""
     parser = argparse.ArgumentParser(prog="python -m services.settlement.verify", description=__doc__)
     parser.add_argument("--since", type=Path, metavar="FILE", help="a checkpoint to hold the chain against")
+    parser.add_argument("--archives", type=Path, metavar="FOLDER", help="read the files of archived years as well")
     parser.add_argument("--adopt", action="store_true", help="take what was booked before there was a chain into it")
     options = parser.parse_args(arguments)
     settings = Settings()
     start_logging(settings.log_level)
     try:
-        return asyncio.run(run(settings, options.since, adopting=options.adopt))
+        return asyncio.run(run(settings, options.since, options.archives, adopting=options.adopt))
     except ValueError as error:
         _say(str(error))
         return 2

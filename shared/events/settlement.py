@@ -172,6 +172,29 @@ class ItemsDue(Event):
         return f"{self.facility_code}:{self.period}"
 
 
+class ItemsEscalated(Event):
+    """Nobody dealt with work items of a month by their day, and the agency above is told. Key: facility and period."""
+
+    announcer: ClassVar[str] = "settlement"
+    facility_code: str
+    """Who stated the month."""
+    period: str
+    party: str
+    """Who is late."""
+    region: str
+    """The agency that is told."""
+    level_no: int
+    due_on: date
+    item_count: int
+    amount_fen: int
+    working_days_left: int
+    """Negative: they are overdue."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.facility_code}:{self.period}"
+
+
 class ObjectionRaised(CaseEvent):
     """A party objects to some bills of a case (对账异议). Key: the case."""
 
@@ -182,6 +205,22 @@ class ObjectionRaised(CaseEvent):
     payable_fen: int
     """What the bills come to."""
     due_on: date
+
+
+class ObjectionEscalated(CaseEvent):
+    """Nobody decided an objection by its day, and the agency above is told. Key: the case."""
+
+    objection_no: int
+    party: str
+    """Who objects."""
+    deciding_party: str
+    """Who is late."""
+    region: str
+    """The agency that is told."""
+    level_no: int
+    due_on: date
+    working_days_left: int
+    """Negative: it is overdue."""
 
 
 class ObjectionDecided(CaseEvent):
@@ -276,6 +315,56 @@ class CycleCut(Event):
         return self.cycle_id
 
 
+class PositionDue(Event):
+    """A net position is due (上解、拨付): told once for each distance from its day. Key: the cycle.
+
+    While a case is in a cycle this takes the place of RemittanceDue and DisbursementDue.
+    """
+
+    announcer: ClassVar[str] = "settlement"
+    cycle_id: str
+    position_id: str
+    clearing_region: str
+    kind: str
+    """remittance: towards the clearing agency; disbursement: away from it."""
+    payer: str
+    """Who must pay."""
+    payee: str
+    amount_fen: int
+    due_on: date
+    provisional: bool
+    """True when the due day lies beyond the known calendar and may still move."""
+    working_days_left: int
+    """Negative once it is overdue."""
+
+    @property
+    def key(self) -> str:
+        return self.cycle_id
+
+
+class PositionEscalated(Event):
+    """A net position is not paid by its day, and the agency above the payer is told (催办). Key: the cycle."""
+
+    announcer: ClassVar[str] = "settlement"
+    cycle_id: str
+    position_id: str
+    kind: str
+    payer: str
+    """Who is late."""
+    payee: str
+    amount_fen: int
+    region: str
+    """The agency that is told."""
+    level_no: int
+    due_on: date
+    working_days_left: int
+    """Negative: it is overdue."""
+
+    @property
+    def key(self) -> str:
+        return self.cycle_id
+
+
 class PositionSettled(Event):
     """A net position is paid, or nothing was to be paid. Key: the cycle."""
 
@@ -359,3 +448,23 @@ class OrderFailed(Event):
     @property
     def key(self) -> str:
         return self.order_id
+
+
+class WithholdingApproved(Event):
+    """Two people of an agency agreed to a deduction of a facility, or to give something back. Key: the withholding."""
+
+    announcer: ClassVar[str] = "settlement"
+    withholding_id: str
+    region: str
+    """The agency that pays the facility."""
+    facility_code: str
+    kind: str
+    """deduction, deduction_return, retention_release."""
+    amount_fen: int
+    """What the next net positions are smaller by, or, given back, larger."""
+    kept_fen: int
+    """What of a retention is not given back."""
+
+    @property
+    def key(self) -> str:
+        return self.withholding_id

@@ -33,11 +33,19 @@ def case_json(result: CaseResult) -> dict[str, Any]:
             {"id": bill_id, **decision_json(decision, before)}
             for (bill_id, decision), (before, _) in zip(result.bills, result.counters, strict=True)
         ],
+        "reversals": [_reversal_json(result, *reversal) for reversal in result.reversals],
         "answers": [{"id": question, **answer_json(answer)} for question, answer in result.answers],
         "refusals": [{"of": where, **reason_json(reason)} for where, reason in result.refused],
         "expectations": [_expected_json(expected) for expected in result.expectations],
         "counters": {"before": counters_json(result.counters_before), "after": counters_json(result.counters_after)},
     }
+
+
+def _reversal_json(result: CaseResult, reversal: str, bill_id: str, before: Counters) -> dict[str, Any]:
+    """A reversal, with the counters it moved back."""
+    changes = dict(result.bills)[bill_id].changes
+    given_back = _moved(before, {name: -change for name, change in changes.items()})
+    return {"id": reversal, "reverses": bill_id, "counters": given_back}
 
 
 def decision_json(decision: Decision, before: Counters) -> dict[str, Any]:

@@ -49,6 +49,14 @@ class CaseResult:
     counters_after: Counters
     refused: tuple[tuple[str, NotPaid], ...]
     """Bills and questions the policy cannot decide, by id."""
+    reversals: tuple[tuple[str, str, Counters], ...] = ()
+    """Reversed bills: the reversal's id, the bill's, and what the counters were before."""
+
+    @property
+    def standing(self) -> tuple[tuple[str, Decision], ...]:
+        """The bills that no later one reversed."""
+        reversed_ = {_name(bill_id) for _, bill_id, _ in self.reversals}
+        return tuple((bill_id, decision) for bill_id, decision in self.bills if _name(bill_id) not in reversed_)
 
     @property
     def ok(self) -> bool:
@@ -119,12 +127,29 @@ class _Running:
         self._ledger: list[tuple[Counters, Counters]] = []
         self._answers: list[tuple[str, Answered]] = []
         self._refused: list[tuple[str, NotPaid]] = []
+        self._reversals: list[tuple[str, str, Counters]] = []
 
     def settle(self, bill_id: str, written: CaseBill) -> None:
-        """Decide a bill as often as it is repeated."""
+        """Decide a bill as often as it is repeated, or reverse an earlier one."""
+        if written.reverses is not None:
+            self._reverse(bill_id, written.reverses)
+            return
         bill = bill_of(written, self._person, self._policy.document)
         for turn in range(1, written.repeat + 1):
             self._decide(bill_id if written.repeat == 1 else f"{bill_id}_{turn}", bill, written.use_account)
+
+    def _reverse(self, reversal: str, bill_id: str) -> None:
+        """Give back all that a bill moved, and what it took from the accounts."""
+        gone = any(_name(name) == _name(bill_id) for _, name, _ in self._reversals)
+        known, decision = next((pair for pair in self._bills if _name(pair[0]) == _name(bill_id)), ("", None))
+        if decision is None or gone:
+            zh, en = f"账单 {bill_id} 没有可冲正的结算", f"the bill {bill_id} has no settlement that could be reversed"
+            self._refused.append((reversal, NotPaid("policy.nothing-to-reverse", zh, en)))
+            return
+        self._reversals.append((reversal, known, self._now))
+        self._now = applied(self._now, {name: -change for name, change in decision.changes.items()})
+        self._own_fen += decision.account_fen
+        self._family_fen += decision.family_fen
 
     def answer(self, question: Question) -> None:
         """Make one calculation."""
@@ -137,7 +162,8 @@ class _Running:
 
     def result(self) -> CaseResult:
         """What it came to."""
-        quantities = _Quantities(self._case, self._bills, self._answers)
+        reversed_ = {_name(bill_id) for _, bill_id, _ in self._reversals}
+        quantities = _Quantities(self._case, self._bills, self._answers, reversed_)
         return CaseResult(
             case=self._case,
             pack=self._policy.document.pack,
@@ -149,6 +175,7 @@ class _Running:
             counters_before=self._before,
             counters_after=self._now,
             refused=tuple(self._refused),
+            reversals=tuple(self._reversals),
         )
 
     def _decide(self, bill_id: str, bill: Bill, use_account: bool) -> None:
@@ -194,9 +221,11 @@ class _Unknown(Exception):
 class _Quantities:
     """The quantities of a case's results by the names that expectations use, in yuan."""
 
-    def __init__(self, case: Case, bills: list[tuple[str, Decision]], answers: list[tuple[str, Answered]]) -> None:
+    def __init__(
+        self, case: Case, bills: list[tuple[str, Decision]], answers: list[tuple[str, Answered]], reversed_: set[str]
+    ) -> None:
         self._last = bills[-1][1] if bills else None
-        self._all = [decision for _, decision in bills]
+        self._all = [decision for bill_id, decision in bills if _name(bill_id) not in reversed_]
         self._bills = {_name(bill_id): decision for bill_id, decision in bills}
         for number, written in enumerate(case.bills, start=1):
             self._name_repeated(_name(written.id or f"bill{number}"), written.repeat)

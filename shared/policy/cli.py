@@ -411,9 +411,10 @@ def _standard_input(folder: Path) -> Path:
 
 
 def located(issue: Issue, language: Language) -> str:
-    """An issue as editors and people find it: file:line:column: code: what is wrong."""
+    """An issue as editors and people find it: file:line:column: code: what is wrong; a warning says that it is one."""
     words = issue.zh if language == "zh" else issue.en
-    return f"{issue.file}:{issue.line}:{issue.column}: {issue.code}: {words}"
+    code = issue.code if issue.error else f"{issue.code} ({('提醒', 'warning')[language == 'en']})"
+    return f"{issue.file}:{issue.line}:{issue.column}: {code}: {words}"
 
 
 def _complain_of(result: CaseResult, say: Say) -> None:

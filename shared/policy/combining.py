@@ -56,11 +56,11 @@ def divided_by_year(bill: Bill, document: PackDocument) -> list[tuple[str, Bill]
 
 def divided(bill: Bill, groups: Mapping[str, Sequence[BillLine]]) -> list[tuple[str, Bill]]:
     """The bill as several, one for each group of lines, in the order of their days. What was paid before is divided
-    in proportion to the lines."""
+    in proportion to what the lines of each come to; a group that voids more than it has was paid nothing."""
     if len(groups) < 2:
         return [("", bill)]
     ordered = sorted(groups.items(), key=lambda group: (min(service_day(line, bill) for line in group[1]), group[0]))
-    weights = [abs(sum(line.amount_fen for line in lines)) for _, lines in ordered]
+    weights = [max(0, sum(line.amount_fen for line in lines)) for _, lines in ordered]
     paid = {layer: _split(amount, weights) for layer, amount in bill.paid_fen.items()}
     return [
         (name, _portion(bill, lines, {layer: amounts[place] for layer, amounts in paid.items()}))

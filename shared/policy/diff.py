@@ -231,9 +231,9 @@ def _effects(old: PackDocument, new: PackDocument) -> Iterator[Effect]:
 
 
 def _borne(result: CaseResult, case: Case) -> tuple[int, int] | None:
-    if len(result.bills) != sum(bill.repeat for bill in case.bills):
+    if len(result.bills) != sum(bill.repeat for bill in case.bills if bill.reverses is None):
         return None
-    decisions = [decision for _, decision in result.bills]
+    decisions = [decision for _, decision in result.standing]
     return sum(map(fund_fen, decisions)), sum(map(burden_fen, decisions))
 
 

@@ -99,7 +99,8 @@ Test = Annotated[
 ]
 
 When = dict[str, Test]
-"""All of these hold. Keys are facts; the key `if` holds a formula with one comparison, such as `cost > 2 * average`."""
+"""All of these hold. Keys are facts; the key `if` holds a formula with one comparison, such as `cost > 2 * average`, or
+a list of them."""
 
 
 # --------------------------------------------------------------------------------------------------- figures
@@ -109,9 +110,9 @@ class Adjust(Written):
     """A change of a figure, made in the order written, when its condition holds. Exactly one of add, times, set."""
 
     when: When = Field(default_factory=dict)
-    add: Number | Formula | None = None
-    times: Number | Formula | None = None
-    set: Number | Formula | None = None
+    add: Figure | None = None
+    times: Figure | None = None
+    set: Figure | None = None
     clause: str | None = None
 
 
@@ -173,7 +174,7 @@ class ItemLimit(Written):
 
     amount: Figure | None = None
     quantity: Figure | None = None
-    """Units; the part of a line beyond it is cut in proportion."""
+    """Units; those beyond it are outside the scope with all that they cost."""
     per: Period = "visit"
     of: list[str] = Field(default_factory=list)
     """Facts each of whose values has a limit of its own, such as [disease]."""
@@ -201,6 +202,17 @@ class ItemRule(Written):
 # ---------------------------------------------------------------------------------------------------- layers
 
 
+class DeductibleLimit(Written):
+    """The most that deductibles come to over a longer period, such as all admissions of a year."""
+
+    amount: Figure
+    per: Period = "year"
+    counter: Slug | None = None
+    """Default: layer id with `-deductibles`."""
+    clause: str | None = None
+    """Default: the deductible's."""
+
+
 class Deductible(Written):
     """起付线: what the person bears first. In a running period only what is left of it is taken, so that a higher
     level later tops it up."""
@@ -210,6 +222,7 @@ class Deductible(Written):
     of: list[str] = Field(default_factory=list)
     counter: Slug | None = None
     """Benefits that name one counter share one deductible; default: layer id with `-deductible`."""
+    limit: DeductibleLimit | None = None
     waived: list[When] = Field(default_factory=list)
     """For whom it is waived: any of these."""
     clause: str
@@ -497,7 +510,10 @@ class CaseBill(Written):
     ends: date | None = None
     facts: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     """Facts of the bill: care, level, remote, disease …"""
-    lines: list[CaseLine] = Field(min_length=1)
+    lines: Annotated[list[CaseLine], Field(min_length=1)] = []
+    """Its fee lines; none when it reverses another bill."""
+    reverses: str | None = None
+    """The id of an earlier bill that is reversed (退费、冲正): all it moved is given back, counters and account."""
     paid: dict[str, Number] = Field(default_factory=dict)
     """What `given` layers paid, by layer id."""
     use_account: bool = False

@@ -73,6 +73,9 @@ def case_blocks(
     made: list[tuple[str, list[Block]]] = []
     for bill, decision in result.bills:
         made.append((f"{TEXTS['bill'][place]} {bill}", explain_decision(decision, document, reader, language)))
+    for reversal, bill, _ in result.reversals:
+        told = Told(TEXTS["reverses"][place].format(bill=bill))
+        made.append((f"{TEXTS['bill'][place]} {reversal}", [Block("", (told,))]))
     for question, answer in result.answers:
         made.append((f"{TEXTS['question'][place]} {question}", explain_answer(answer, document, reader, language)))
     for where, reason in result.refused:
@@ -110,6 +113,7 @@ def case_machine(result: CaseResult, document: PackDocument) -> dict[str, Any]:
         "pack": result.pack,
         "version": result.version,
         "bills": [{"id": bill, "steps": record.machine(decision.steps)} for bill, decision in result.bills],
+        "reversals": [{"id": reversal, "reverses": bill} for reversal, bill, _ in result.reversals],
         "answers": [{"id": question, "steps": record.machine(answer.steps)} for question, answer in result.answers],
         "refusals": [{"of": where, **reason_json(reason)} for where, reason in result.refused],
         "clauses": {

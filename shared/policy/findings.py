@@ -73,6 +73,8 @@ FINDINGS: Final[dict[str, tuple[str, str]]] = {
     "case.ratio": ("比例不在0到1之间", "a ratio outside 0 to 1"),
     "case.parts": ("各部分超过金额", "parts of a line that are more than the line"),
     "case.counter": ("累计写法不对", "a counter that is not written name@period"),
+    "case.unknown-bill": ("此前没有这张账单", "a reversal of a bill that does not stand before it"),
+    "case.reversal": ("冲正写法不对", "a reversal with lines of its own, or of a bill that is reversed already"),
     "case.formula": ("期望的公式不能读取", "an expectation that cannot be read"),
     "case.unknown-counter": ("政策包没有此累计", "a counter that the pack does not have"),
     "case.unknown-layer": ("没有此 given 层", "an amount paid by a layer that is not given"),

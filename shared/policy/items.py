@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
@@ -18,6 +19,7 @@ from shared.policy.figures import Clauses, CompiledFigure, Unit
 from shared.policy.formula import round_half_up
 from shared.policy.ledger import Ledger
 from shared.policy.scope import Scope, exact, holds
+from shared.policy.vocabulary import UNIT_PRICE
 from shared.policy.working import LINE_PARTS, Inputs, LineParts, cut_beyond
 
 _KEPT: Final = 4096
@@ -102,6 +104,8 @@ class Divider:
         self._rules = [rule for rule in compiled if not rule.otherwise]
         self._rest = [rule for rule in compiled if rule.otherwise]
         self._facts = tuple(sorted(set[str]().union(*[rule.facts for rule in compiled])))
+        self.by_price = UNIT_PRICE in self._facts
+        """Whether a rule asks for the unit price, so that lines of one class may be divided differently."""
         self._plans: dict[tuple[Fact | None, ...], _Plan] = {}
 
     def divide(self, bill: Bill, scope: Scope, ledger: Ledger) -> list[Divided]:
@@ -185,11 +189,13 @@ class _Division:
         return line, rule.id, (name, parts)
 
     def _plan_of(self, line: BillLine) -> _Plan:
+        if self._divider.by_price:
+            return self._divider.plan(_priced(line), self._bill_facts, self._scope)
         plan = self._plans[id(line.facts)] = self._divider.plan(line, self._bill_facts, self._scope)
         return plan
 
     def _within_limits(self, line: BillLine, plan: _Plan, limit: _Limit, parts: LineParts) -> LineParts:
-        facts = {**self._scope.facts, **line.facts}
+        facts = {**self._scope.facts, **(_priced(line) if self._divider.by_price else line).facts}
         day = line.day or self._ledger.day
         if plan.limit_units is not None:
             key = self._ledger.line_key(f"{limit.counter}-quantity", limit.per, limit.of, facts, day)
@@ -225,6 +231,14 @@ class _Division:
         cut = cut_beyond(size, room, cut_before)
         self._cut[key] = cut_before + cut
         self._ledger.add(key, size - cut)
+
+
+def _priced(line: BillLine) -> BillLine:
+    """The line with its unit price among its facts, to the fen; of no unit, its amount is the price of one."""
+    if UNIT_PRICE in line.facts:
+        return line
+    fen = round_half_up(abs(Fraction(line.amount_fen) / (exact(line.quantity) or 1)))
+    return line._replace(facts={**line.facts, UNIT_PRICE: Decimal(fen).scaleb(-2)})
 
 
 def _in_order(lines: Sequence[BillLine], day: date) -> list[BillLine]:

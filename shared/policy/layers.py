@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.policy import undecidable
 from shared.policy.conditions import compile_when
 from shared.policy.decision import Bill, LayerResult, Payout
-from shared.policy.document import Cap, Layer, Limit
+from shared.policy.document import Cap, Deductible, Layer, Limit
 from shared.policy.formula import FormulaError, parse
 from shared.policy.ledger import Ledger
 from shared.policy.running import Amount, Running
@@ -21,6 +22,12 @@ OUTSIDE_SCOPE = frozenset({"own", "over_ceiling", "prepay"})
 WHOLE_SCOPE = frozenset({"in_scope", "total", "person"})
 """A basis that names one of these looks at what is in scope."""
 
+_LEFT_OVER = frozenset({"total", "person"})
+"""A basis that names one of these looks at what earlier layers left, of whatever part."""
+
+_FIRST = "over_cap"
+"""What was not looked at before is told as over the cap until a layer looks at it, whose payment comes off it first."""
+
 
 @dataclass(slots=True)
 class Course:
@@ -31,6 +38,8 @@ class Course:
     ledger: Ledger
     started: bool = False
     """Whether a layer that pays now has run."""
+    looked_at_fen: int = 0
+    """How much of what is in scope the layers looked at so far."""
     results: list[LayerResult] = field(default_factory=list)
     payouts: list[Payout] = field(default_factory=list)
 
@@ -82,10 +91,14 @@ class CompiledLayer:
         self._deductible = (
             None if deductible is None else Running(f"{name}.full_deductible", deductible, f"{layer.id}-deductible")
         )
+        self._deductibles = self._limited_sum(deductible)
         self._waived = [compile_when(when) for when in deductible.waived] if deductible else []
         self._ceiling = None if ceiling is None else Running(f"{name}.ceiling", ceiling, f"{layer.id}-person")
         self._sharing = None if layer.pays == "given" else sharing(name, layer, rounding)
         self._order = (":order", tuple(layer.absorbs))
+        self._order_of_new = (":order", (_FIRST, *layer.absorbs))
+        self._within_names = self._basis.names.isdisjoint(OUTSIDE_SCOPE)
+        self._sees_new = self._within_names and self._basis.names.isdisjoint(_LEFT_OVER)
         self._covers_scope = not self._basis.names.isdisjoint(WHOLE_SCOPE)
         self._is_read = not reads.isdisjoint((self._names.used, self._names.left, self._names.cap_left))
 
@@ -162,11 +175,21 @@ class CompiledLayer:
             if holds(condition, scope):
                 scope.step("waive", self._names.deductible, scope.seen(condition.facts), rule.clauses)
                 return 0
-        key = rule.key(ledger, scope.facts)
-        room = rule.room(key, scope, ledger)
-        deductible: int = scope.step("least", self._names.deductible, (limited, room), rule.clauses)
-        _use([key], deductible, ledger)
+        keys = [rule.key(ledger, scope.facts)]
+        rooms = [rule.room(keys[0], scope, ledger)]
+        if self._deductibles is not None:
+            keys.append(self._deductibles.key(ledger, scope.facts))
+            rooms.append(self._deductibles.room(keys[1], scope, ledger))
+        deductible: int = scope.step("least", self._names.deductible, (limited, *rooms), rule.clauses)
+        _use(keys, deductible, ledger)
         return deductible
+
+    def _limited_sum(self, deductible: Deductible | None) -> Running | None:
+        """The most that deductibles come to over a longer period."""
+        if deductible is None or deductible.limit is None:
+            return None
+        name = f"{formula_name(self.layer.id)}.deductible_limit"
+        return Running(name, deductible.limit, f"{self.layer.id}-deductibles", deductible.clause)
 
     # ------------------------------------------------------------------------------ ceilings and caps
 
@@ -196,7 +219,8 @@ class CompiledLayer:
         names = self._names
         inputs = ((names.deductible, expense.deductible_fen), (":relieved", relief))
         deductible: int = scope.step("difference", names.deductible, inputs, rule.clauses)
-        _use([rule.key(ledger, scope.facts)], -relief, ledger)
+        rules = (rule,) if self._deductibles is None else (rule, self._deductibles)
+        _use([running.key(ledger, scope.facts) for running in rules], -relief, ledger)
         amounts = ((self._whole, expense.limited_fen), (names.deductible, deductible))
         return Expense(expense.limited_fen, deductible, self._difference(names.eligible, *amounts, scope))
 
@@ -277,13 +301,22 @@ class CompiledLayer:
         first, course.started = not course.started, True
         person = ((names.deductible, result.deductible_fen), (names.by_ratio, result.by_ratio_fen))
         if first and self._within_scope(result.basis_fen, quantities["in_scope"]):
+            course.looked_at_fen = result.basis_fen
             scope.step("parts", "parts", (*whole_parts(scope), *person, *payments), self._clauses)
             return
+        order: Any = self._order
         if first:
             whole = whole_parts(scope)
+            course.looked_at_fen = whole[-1][1] if self._covers_scope else 0
             scope.step("parts", "parts", (*whole, *self._within(person, whole[-1], scope)), self._clauses)
+        elif course.looked_at_fen < quantities["in_scope"] and self._sees_new and result.basis_fen:
+            unseen = min(result.basis_fen, quantities["in_scope"] - course.looked_at_fen)
+            course.looked_at_fen += unseen
+            order = self._order_of_new
+            seen = (("parts", quantities["parts"]), (":unseen", unseen), *person)
+            scope.step("look", "parts", seen, self._clauses)
         if result.fund_fen or result.facility_fen:
-            inputs = (("parts", quantities["parts"]), self._order, *payments)
+            inputs = (("parts", quantities["parts"]), order, *payments)
             scope.step("absorb", "parts", inputs, self._clauses)
 
     def _within(self, person: tuple[Amount, Amount], in_scope: Amount, scope: Scope) -> tuple[Amount, Amount]:
@@ -301,7 +334,7 @@ class CompiledLayer:
         return name, scope.step("least", name, (amount, room), self._clauses)
 
     def _within_scope(self, basis: int, in_scope: int) -> bool:
-        return basis <= max(0, in_scope) and self._basis.names.isdisjoint(OUTSIDE_SCOPE)
+        return basis <= max(0, in_scope) and self._within_names
 
 
 def _amount_of(amount: Amount) -> int:

@@ -41,6 +41,7 @@ _LABELS: Final[dict[str, tuple[str, str]]] = {
     "expense": ("费用限额", "limit of the expense"),
     "deductible": ("起付标准", "deductible"),
     "waived": ("免起付", "deductible waived"),
+    "deductible_limit": ("起付累计不超过", "deductibles together at most"),
     "ratio": ("支付比例", "ratio"),
     "tiers": ("分段", "tiers"),
     "band": ("分段支付比例", "ratio of the band"),
@@ -221,7 +222,12 @@ class _Outline:
         found = cells(deductible.amount, "yuan", self._names)
         if deductible.waived:
             found.append(Cell(self._label("waived"), self._names.any_of(deductible.waived), None))
-        return (*found, self._period(deductible.per, deductible.of))
+        found.append(self._period(deductible.per, deductible.of))
+        if deductible.limit is not None:
+            label, limit = self._label("deductible_limit"), deductible.limit
+            found += [_below(label, cell, None) for cell in cells(limit.amount, "yuan", self._names)]
+            found.append(self._period(limit.per, [], summed=True))
+        return tuple(found)
 
     def _tiers(self, tiers: Tiers) -> tuple[Cell, ...]:
         gross = tiers.axis == "gross"

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from shared.policy.conditions import compile_when
 from shared.policy.decision import Facts
-from shared.policy.document import Cap, Deductible, Limit, Period, PersonCeiling
+from shared.policy.document import Cap, Deductible, DeductibleLimit, Limit, Period, PersonCeiling
 from shared.policy.figures import CompiledFigure
 from shared.policy.ledger import Ledger
 from shared.policy.scope import Scope
@@ -14,14 +14,17 @@ from shared.policy.scope import Scope
 Amount: TypeAlias = "tuple[str, int]"
 """A quantity by its name, as the input of a step."""
 
+_Rule: TypeAlias = Limit | Cap | Deductible | DeductibleLimit | PersonCeiling
+
 
 class Running:
     """The rule compiled, under the name its steps give it; runs in `default` unless it names a counter."""
 
     __slots__ = ("_amount", "_counter", "_of", "_per", "_room_name", "always", "clauses", "condition")
 
-    def __init__(self, name: str, rule: Limit | Cap | Deductible | PersonCeiling, default: str) -> None:
-        self.clauses = (rule.clause,)
+    def __init__(self, name: str, rule: _Rule, default: str, clause: str = "") -> None:
+        """`clause` is that of a rule which has none of its own."""
+        self.clauses = (rule.clause or clause,)
         when = rule.when if isinstance(rule, Limit | Cap) else {}
         self.condition = compile_when(when)
         self.always = not when
@@ -29,7 +32,7 @@ class Running:
         self._room_name = f"{name}.room"
         self._counter = rule.counter or default
         self._per: Period = rule.per
-        self._of = () if isinstance(rule, PersonCeiling) else tuple(rule.of)
+        self._of = () if isinstance(rule, PersonCeiling | DeductibleLimit) else tuple(rule.of)
 
     def key(self, ledger: Ledger, facts: Facts) -> str | None:
         """Its counter; None when it does not outlive the bill. Raises Undecidable."""

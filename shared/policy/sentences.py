@@ -63,6 +63,10 @@ OFFICER: Final[Mapping[str, Pair]] = {
         "{label}: the expense behind {va}, at most {vb}: {result}",
     ),
     "parts": ("{label}：{result}", "{label}: {result}"),
+    "look": (
+        "{label}（{b}由本层计算，其中{c}、{d}）：{result}",
+        "{label} ({b} is this layer's, of which {c} and {d}): {result}",
+    ),
     "absorb": ("{label}（减去{paid}）：{result}", "{label} (less {paid}): {result}"),
     "pick": ("{label}：{vb}合计{result}", "{label}: {vb}, together {result}"),
 }
@@ -102,6 +106,7 @@ PATIENT: Final[Mapping[str, Pair]] = {
     "overlap": ("{label}为{result}。", "{label} is {result}."),
     "behind": ("{label}为{result}。", "{label} is {result}."),
     "parts": ("您的负担包括：{result}。", "You bear: {result}."),
+    "look": ("您的负担包括：{result}。", "You bear: {result}."),
     "absorb": ("您的负担包括：{result}。", "You bear: {result}."),
     "pick": ("{label}为{result}。", "{label} is {result}."),
 }
@@ -183,6 +188,10 @@ TEXTS: Final[Mapping[str, Pair]] = {
     "pays_nothing": ("{layer}未支付：{why}。", "{layer} pays nothing: {why}."),
     "not_paid": ("不予支付：{why}（{code}）。", "Nothing is paid: {why} ({code})."),
     "undecided": ("不能决定：{why}（{code}）。", "Cannot be decided: {why} ({code})."),
+    "reverses": (
+        "冲正账单 {bill}：其各项支付、累计与账户余额全部退回。",
+        "Reverses the bill {bill}: all it paid, counted and took from accounts is given back.",
+    ),
     "no_layer": ("没有任何一层支付。", "No payer pays anything."),
     "clauses": ("依据", "Clauses"),
     "illustrative": ("本政策包为示例。", "This pack is illustrative."),

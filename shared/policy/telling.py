@@ -246,7 +246,7 @@ class PatientTeller:
         bare = step.name.rpartition(APART)[2]
         layer, dot, quantity = bare.rpartition(".")
         if not dot:
-            if step.kind in ("parts", "absorb"):
+            if step.kind in ("parts", "look", "absorb"):
                 return PATIENT[step.kind]
             return PATIENT_SUMS.get(bare) or PATIENT_QUANTITIES.get(bare)
         if quantity == "share":

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+UNIT_PRICE: Final = "unit_price"
+"""The fact of a line that is counted from its amount and quantity when nobody says it."""
 
 
 class Kind(StrEnum):
@@ -59,6 +63,9 @@ STANDARD: dict[str, Fact] = {
         Fact("birth", Kind.WORD, Of.BILL, "分娩方式", "顺产, 难产, 剖宫产, 流产 …"),
         Fact("liability", Kind.WORD, Of.BILL, "责任", "无, 工伤, 第三方, 第三方未付"),
         Fact("class", Kind.WORD, Of.LINE, "目录类别", "class of an item: 甲, 乙, 丙"),
+        Fact(
+            UNIT_PRICE, Kind.NUMBER, Of.LINE, "单价", "price of one unit in yuan, counted when the line does not say it"
+        ),
         Fact("tag", Kind.WORDS, Of.LINE, "目录标记", "lists an item stands on: 进口植入, 放宽, 特药 …"),
     )
 }

@@ -133,7 +133,7 @@ class Names:
 
     def _test(self, name: str, test: Test) -> str:
         if name == "if":
-            return str(test)
+            return self._joined(str(comparison) for comparison in (test if isinstance(test, list) else [test]))
         fact = self.fact(name)
         if isinstance(test, Range):
             return f"{fact} {_range(test)}"
@@ -170,7 +170,7 @@ def cells(figure: Figure, unit: Unit, names: Names) -> list[Cell]:
     if not isinstance(figure, FigureRule):
         return [_plain("", figure, unit, names)]
     found = [_with_clause(cell, figure.clause) for cell in _base(figure, unit, names)]
-    found += [_adjustment(adjust, unit, names) for adjust in figure.adjust]
+    found += [cell for adjust in figure.adjust for cell in _adjustment(adjust, unit, names)]
     for bound, zh, en in ((figure.at_least, "不低于", "at least"), (figure.at_most, "不高于", "at most")):
         if bound is not None:
             found.append(_plain(zh if names.language == "zh" else en, bound, unit, names))
@@ -229,19 +229,31 @@ def _with_clause(cell: Cell, clause: str | None) -> Cell:
     return replace(cell, clause=cell.clause or clause)
 
 
-def _adjustment(adjust: Adjust, unit: Unit, names: Names) -> Cell:
+def _adjustment(adjust: Adjust, unit: Unit, names: Names) -> list[Cell]:
+    """An adjustment, value by value when it is read from a table."""
     who = names.when(adjust.when)
     if adjust.set is not None:
-        return _with_clause(_plain(who, adjust.set, unit, names), adjust.clause)
-    if adjust.times is not None:
-        return Cell(who, f"× {_bare(adjust.times)}", _number(adjust.times), adjust.clause)
-    added = adjust.add if adjust.add is not None else Decimal(0)
-    return Cell(who, _added(added, unit, names), _number(added), adjust.clause, unit)
+        found = cells(adjust.set, unit, names)
+    elif adjust.times is not None:
+        found = [_changed(cell, f"× {_shown(cell)}", "count") for cell in cells(adjust.times, "count", names)]
+    else:
+        added = adjust.add if adjust.add is not None else Decimal(0)
+        found = [_changed(cell, _added(cell, unit, names), unit) for cell in cells(added, unit, names)]
+    return [_with_clause(_below(who, cell), adjust.clause) for cell in found]
 
 
-def _added(added: Decimal | str, unit: Unit, names: Names) -> str:
-    if isinstance(added, str):
-        return f"+ {added}"
+def _changed(cell: Cell, text: str, unit: Unit) -> Cell:
+    return replace(cell, text=text, unit=unit)
+
+
+def _shown(cell: Cell) -> str:
+    return cell.text if cell.value is None else number_text(cell.value)
+
+
+def _added(cell: Cell, unit: Unit, names: Names) -> str:
+    added = cell.value
+    if added is None:
+        return f"+ {cell.text}"
     sign = "−" if added < 0 else "+"
     if unit == "ratio":
         return f"{sign}{number_text(abs(added) * 100)}{'个百分点' if names.language == 'zh' else ' points'}"
@@ -252,14 +264,6 @@ def _plain(who: str, value: Decimal | str, unit: Unit, names: Names) -> Cell:
     if isinstance(value, str):
         return Cell(who, value, None)
     return Cell(who, amount(value, unit, names.language), value, unit=unit)
-
-
-def _number(value: Decimal | str) -> Decimal | None:
-    return None if isinstance(value, str) else value
-
-
-def _bare(value: Decimal | str) -> str:
-    return value if isinstance(value, str) else number_text(value)
 
 
 def _scalar(value: Any) -> str:

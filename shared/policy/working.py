@@ -171,10 +171,14 @@ def _limited_line(inputs: Inputs) -> LineParts:
 
 
 def _counted_line(inputs: Inputs) -> LineParts:
-    (_, (amount, own, over_ceiling, prepay, in_scope)), (_, units), (_, room), (_, cut_before) = inputs
-    left = units - cut_beyond(units, room, cut_before)
-    kept = _part_of(in_scope, Fraction(left, units)) if units else in_scope
-    return amount, own + in_scope - kept, over_ceiling, prepay, kept
+    """Units beyond the room are outside the scope with all that they cost: nothing is first paid of them, and no price
+    ceiling is theirs."""
+    (_, (amount, own, *parts)), (_, units), (_, room), (_, cut_before) = inputs
+    cut = cut_beyond(units, room, cut_before)
+    if not cut:
+        return amount, own, *parts
+    over_ceiling, prepay, in_scope = [_part_of(part, Fraction(units - cut, units)) for part in parts]
+    return amount, amount - over_ceiling - prepay - in_scope, over_ceiling, prepay, in_scope
 
 
 def _line_sum(inputs: Inputs) -> int:
@@ -291,6 +295,20 @@ def _parts(inputs: Inputs) -> tuple[int, ...]:
     return _taken(dict(zip(PARTS, [max(0, amount) for amount in parts], strict=True)), (), debt)
 
 
+def _look(inputs: Inputs) -> tuple[int, ...]:
+    """The parts once a layer looked at expense that no earlier one did: what it takes as deductible and leaves by
+    ratio of that expense was told as over the cap until then."""
+    (_, parts), (_, unseen), (_, deductible), (_, by_ratio) = inputs
+    left = dict(zip(PARTS, parts, strict=True))
+    room = max(0, min(unseen, left["over_cap"]))
+    deductible = min(deductible, room)
+    by_ratio = min(by_ratio, room - deductible)
+    left["deductible"] += deductible
+    left["by_ratio"] += by_ratio
+    left["over_cap"] -= deductible + by_ratio
+    return tuple(left.values())
+
+
 def _absorb(inputs: Inputs) -> tuple[int, ...]:
     """The parts after a payment took them away in an order; what the order leaves over comes off the others."""
     (_, parts), (_, order), *payments = inputs
@@ -345,6 +363,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "overlap": _overlap,
     "behind": _behind,
     "parts": _parts,
+    "look": _look,
     "absorb": _absorb,
     "pick": _pick,
 }
@@ -356,6 +375,6 @@ deductible. Figures: `formula`, `fen` (yuan to fen, never below 0), `unit_price`
 (with a ceiling), `out_line`, `stated_line`; cut by an amount, `limited_line`, or by units, `counted_line`; `line_sum`.
 Layers: `basis`, `sum`, `difference`, `excess` (a difference, never below 0), `least`, `room` (an excess: the limit less
 what was used), `share` and `share_down` (by ratio, half-up or down), `multiple` (so much a day), `overlap` of an
-expense with a band, the expense `behind` a payment. Parts: the person's `parts`, what a payment `absorb`s of them, and
-the sum of those one may `pick`.
+expense with a band, the expense `behind` a payment. Parts: the person's `parts`, what a layer that `look`s at
+further expense makes of them, what a payment `absorb`s of them, and the sum of those one may `pick`.
 """

@@ -89,6 +89,12 @@ _ID_NAMES = {
     "item_no",
     "period",
     "form",
+    "entry_id",
+    "identification_id",
+    "cancellation_id",
+    "movement_id",
+    "withholding_id",
+    "set_off_id",
 }
 
 
@@ -140,6 +146,9 @@ OWN = [
     ("settlement", "facility", "{cleared}", "/v1/clearing-cycles/{cycle_id}/cases"),
     ("settlement", "facility", "{cleared}", "/v1/clearing-positions/{position_id}"),
     ("settlement", "finance", HUAIYANG, "/v1/clearing-positions/{position_id}/proof"),
+    ("settlement", "finance", "{account_party}", "/v1/bank-entries/{entry_id}"),
+    ("settlement", "finance", "{account_party}", "/v1/bank-identifications/{identification_id}"),
+    ("settlement", "facility", "{hospital}", "/v1/cases/{case_id}/carried-bills"),
     ("settlement", "finance", "{lender}", "/v1/prepayments/{lender}/{holder}"),
     ("settlement", "finance", "{holder}", "/v1/prepayments/{lender}/{holder}/movements"),
     ("settlement", "facility", "{differing}", "/v1/items/{item_no}"),

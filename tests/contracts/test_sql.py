@@ -140,9 +140,9 @@ def test_a_query_in_place_is_seen() -> None:
 
 
 def test_only_the_database_commits() -> None:
-    """One request or batch is one transaction, and it ends in one place."""
+    """One request or batch is one transaction, and it ends in one place. `ON COMMIT DROP` ends none."""
     files = [*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]
     committing = {
-        f.name for f in files if re.search(r"\bCOMMIT\b|\.transaction\(\)\.start|\.rollback\(", f.read_text())
+        f.name for f in files if re.search(r"(?<!ON )\bCOMMIT\b|\.transaction\(\)\.start|\.rollback\(", f.read_text())
     }
     assert committing == set()

@@ -17,6 +17,9 @@ from tests.conftest import MakeFolder
 from tests.faults.aftermath import Aftermath
 from tests.faults.load import Load
 
+HURRIED = {"SIFANG_SETTLEMENT_BANK_EVERY_S": "0.2", "SIFANG_SETTLEMENT_REMINDERS_EVERY_S": "0.5"}
+"""Jobs that a test kills in the middle come round more often than shipped."""
+
 
 @pytest.fixture(scope="package")
 def fragile(cluster_folder: MakeFolder, quiet: Screen) -> Iterator[Cluster]:
@@ -24,7 +27,7 @@ def fragile(cluster_folder: MakeFolder, quiet: Screen) -> Iterator[Cluster]:
     cluster = Cluster(
         Folders.below(cluster_folder(), os.environ),
         free_ports,
-        environment=own_only(os.environ),
+        environment=own_only(os.environ) | HURRIED,
         screen=quiet,
         parts=(POSTGRES, KAFKA),
     )

@@ -1,4 +1,7 @@
-"""Months brought from the bills to the last payment while settlement is killed: everybody insists on an answer."""
+"""Months brought from the bills to the last payment while settlement is killed: everybody insists on an answer.
+
+One of the chains is paid hop by hop, one goes through cycles of the city; the city and the county of home pay by bank.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ import io
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -22,9 +26,18 @@ from shared.events.claims import DischargeSettled, SettlementReversed
 from shared.keys import TokenMaker
 from shared.outbox import announce
 from shared.settings import Settings
-from tests.services.settlement.world import HUAIYANG, WANCHENG, XIANGCHENG, Hospital, lines_of, totals_of
+from tests.services.settlement.world import (
+    HENAN,
+    HUAIYANG,
+    WANCHENG,
+    XIANGCHENG,
+    ZHOUKOU,
+    Hospital,
+    lines_of,
+    totals_of,
+)
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 """How long anybody repeats a call, or waits for what goes on by itself."""
 HOMES = (HUAIYANG, XIANGCHENG, WANCHENG)
 """The county itself, another one of the city, one of another city: chains of one, three and more agencies."""
@@ -43,17 +56,21 @@ class Office:
     dice: random.Random
     answers: Counter[str] = field(default_factory=Counter)
     """Every answer by status, and every call that got none by its error."""
+    doing: Counter[str] = field(default_factory=Counter)
+    """Calls that wait for an answer, by the last word of their path."""
 
     def __post_init__(self) -> None:
         self._tokens = TokenMaker(self.settings)
 
     async def call(self, method: str, path: str, party: str, subject: str = "one", **request: Any) -> httpx.Response:
         """The answer of a call repeated, with the same key, until there is one: only 503 asks to come back."""
-        role = "facility" if party.startswith("H") else "operator" if party == "operations" else "finance"
+        role = request.pop("role", None) or role_of(party)
         token = self._tokens.make(role=role, party=party, subject=f"{subject}@{party}")
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": new_id(), **request.pop("headers", {})}
         until = time.monotonic() + PATIENCE_S
+        what = "files" if "/files/" in path else path.rpartition("/")[2]
         while time.monotonic() < until:
+            self.doing[what] += 1
             try:
                 url = self.dice.choice(self.urls()) + path
                 answer = await self.client.request(method, url, headers=headers, **request)
@@ -63,6 +80,8 @@ class Office:
                 self.answers[str(answer.status_code)] += 1
                 if answer.status_code != 503:
                     return answer
+            finally:
+                self.doing[what] -= 1
             await asyncio.sleep(0.05)
         raise AssertionError(f"no answer for {PATIENCE_S} s: {method} {path} {self.answers}")
 
@@ -73,6 +92,41 @@ class Office:
         body: Json = answer.json()
         return body
 
+    async def open_accounts(self) -> None:
+        """Those who pay by bank, and whom they pay, have an account each, by the word of two."""
+        for number, party in enumerate((ZHOUKOU, XIANGCHENG, HUAIYANG, HENAN)):
+            body = {
+                "holder": f"{party} 户",
+                "account_no": f"4100000000{number}",
+                "bank_code": "102508000017",
+                "opening_on": "2026-01-01",
+                "opening_fen": 0,
+            }
+            made = await self.done("POST", f"/v1/bank-accounts/{party}/versions", party, json=body)
+            seen = {"version_no": made["version_no"]}
+            await self.done("POST", f"/v1/bank-accounts/{party}/approval", party, "two", json=seen)
+
+    async def order(self, payer: str, position_id: str) -> None:
+        """Two people order a position; others may be at it too."""
+        body = {"purpose": "position", "references": [position_id]}
+        (item,) = (await self.done("POST", "/v1/orders", payer, json=body))["items"]
+        if item["order_id"] is not None:
+            await self.approve(payer, item["order_id"])
+
+    async def approve(self, payer: str, order_id: str) -> None:
+        """Another person of the payer approves an order."""
+        await self.done("POST", "/v1/order-approvals", payer, "two", json={"order_ids": [order_id]})
+
+    async def order_again(self) -> None:
+        """What the bank rejected is ordered again, by whoever comes first."""
+        for payer in (ZHOUKOU, XIANGCHENG):
+            page = await self.done("GET", "/v1/orders", payer, params={"state": "rejected", "limit": 200})
+            for order in page["items"]:
+                if order["payer"] == payer and order["repeated_by"] is None:
+                    answer = await self.call("POST", f"/v1/orders/{order['order_id']}/repeat", payer)
+                    if answer.is_success:
+                        await self.approve(payer, answer.json()["order_id"])
+
     async def tell(self, service: str, *events: Event) -> None:
         """Let a service announce events, by its outbox."""
         database = Database(self.settings, service)
@@ -82,6 +136,11 @@ class Office:
                 await announce(tx, [Envelope(event, datetime.now(UTC)) for event in events])
         finally:
             await database.close()
+
+
+def role_of(party: str) -> str:
+    """In which role a party mostly acts."""
+    return "facility" if party.startswith("H") else "operator" if party == "operations" else "finance"
 
 
 @dataclass
@@ -99,7 +158,7 @@ class OfficeMonth:
         await self._match(statement)
         if self.office.dice.random() < 0.5:
             await self._reverse()
-        await self._state()
+        await asyncio.gather(self._state(), self._state_chain())
         await self._confirm()
         await self._pay()
 
@@ -131,7 +190,7 @@ class OfficeMonth:
         finally:
             await connection.close()
 
-    async def _until(self, holds: Callable[[], Any], what: str) -> None:
+    async def _until(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
         until = time.monotonic() + PATIENCE_S
         while not await holds():
             assert time.monotonic() < until, f"not after {PATIENCE_S} s: {what}"
@@ -199,17 +258,58 @@ class OfficeMonth:
         confirmed = await self.office.done("POST", "/v1/confirmations", party, json={"items": named})
         assert all(item.get("errors") in (None, []) for item in confirmed["items"]), confirmed
 
-    async def _pay(self) -> None:
-        await asyncio.gather(*(self._pay_case(case["case_id"]) for case in await self._cases()))
+    async def _state_chain(self) -> None:
+        """The home county has books of its own and states its chain, with a file: other months are in it too."""
+        mine = [bill for bill in self.bills if bill.home_region == XIANGCHENG]
+        totals = [{k: v for k, v in group.items() if k != "home_region"} for group in totals_of(mine)]
+        chain = {"period": self.hospital.month, "care_region": HUAIYANG, "home_region": XIANGCHENG}
+        body = {**chain, "totals": totals}
+        role = {"role": "officer"}
+        answer = await self.office.call("POST", "/v1/agency-statements", XIANGCHENG, json=body, **role)
+        if answer.status_code == 201 and mine:
+            content = _file(mine)
+            path = f"/v1/statements/{answer.json()['statement_id']}/files/{hashlib.sha256(content).hexdigest()}"
+            headers = {"Content-Type": "text/csv"}
+            # A newer version of another month may be in its place: then it is refused.
+            await self.office.call("PUT", path, XIANGCHENG, content=content, headers=headers, **role)
 
-    async def _pay_case(self, case_id: str) -> None:
-        case = await self.office.done("GET", f"/v1/cases/{case_id}", self.hospital.code)
-        for hop in case["hops"]:
+    async def _pay(self) -> None:
+        await asyncio.gather(*(self._pay_case(case) for case in await self._cases()))
+
+    async def _pay_case(self, case: Json) -> None:
+        case_id = case["case_id"]
+        if case["clearing_region"] == ZHOUKOU:
+            await self._until(partial(self._cleared, case_id), f"{case_id} is cleared")
+            return
+        for hop in (await self._case(case_id))["hops"]:
             proposed = await self.office.done("POST", "/v1/payments", hop["payer"], json={"case_id": case_id})
             path = f"/v1/payments/{proposed['payment_id']}/approval"
             await self.office.done("POST", path, hop["payer"], "two")
-        closed = await self.office.done("GET", f"/v1/cases/{case_id}", self.hospital.code)
-        assert closed["state"] == "closed", closed
+            await self._until(partial(self._paid, case_id, hop["hop_no"]), f"a hop of {case_id} is paid")
+        assert (await self._case(case_id))["state"] == "closed"
+
+    async def _case(self, case_id: str) -> Json:
+        return await self.office.done("GET", f"/v1/cases/{case_id}", self.hospital.code)
+
+    async def _paid(self, case_id: str, hop_no: int) -> bool:
+        """Whether the bank paid a hop; what it rejected is ordered again."""
+        hops = (await self._case(case_id))["hops"]
+        if next(hop for hop in hops if hop["hop_no"] == hop_no)["state"] == "paid":
+            return True
+        await self.office.order_again()
+        return False
+
+    async def _cleared(self, case_id: str) -> bool:
+        """Whether a case is paid by the cycles of the city; what is not is cut, ordered and ordered again."""
+        if (await self._case(case_id))["state"] == "closed":
+            return True
+        await self.office.call("POST", "/v1/clearing-cycles", ZHOUKOU)  # nothing is left when another's took the case
+        shown = await self.office.done("GET", f"/v1/cases/{case_id}/clearing", ZHOUKOU)
+        for position in shown["positions"]:
+            if position["state"] == "open" and not position["waits_for"]:
+                await self.office.order(position["payer"], position["position_id"])
+        await self.office.order_again()
+        return False
 
     @property
     def owed_fen(self) -> int:

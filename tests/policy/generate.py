@@ -89,7 +89,8 @@ class PackMaker:
         if self.steady or self.chance(70):
             return self.person_when()
         sign = self.one(["<", "<=", ">", ">=", "==", "!="])
-        return {"if": f"{self.one(names)} {sign} {self.one(['1000', '0.05 * avg_wage', self.one(names), '100 * age'])}"}
+        first = f"{self.one(names)} {sign} {self.one(['1000', '0.05 * avg_wage', self.one(names), '100 * age'])}"
+        return {"if": [first, f"{self.one(names)} >= 500"] if self.chance(20) else first}
 
     # ---------------------------------------------------------------------------------------------- figures
 
@@ -146,7 +147,7 @@ class PackMaker:
         """Adjustments in a row, and bounds."""
         add = ["0.05", "-0.10", "0.001 * age"] if most else ["100", "-150.5", "10 * age"]
         adjust: list[Tree] = [
-            {"when": self.person_when(), "add": self.typed(self.one(add))},
+            {"when": self.person_when(), "add": self.added(add)},
             {"when": self.person_when(), "times": self.typed(self.one(factors))},
             {"when": {"group": "学生"}, "set": self.typed(least)},
         ]
@@ -157,6 +158,12 @@ class PackMaker:
         if most and self.chance(95):
             out["at_most"] = self.typed(most)
         return out
+
+    def added(self, amounts: Sequence[str]) -> Any:
+        """What an adjustment adds: an amount, or one read from a table."""
+        if self.chance(80):
+            return self.typed(self.one(amounts))
+        return {"by": "level", "table": {"三级": self.typed(self.one(amounts)), "otherwise": Decimal(0)}}
 
     def typed(self, text: str) -> Decimal | str:
         """A number as a number, a formula as text; sometimes a number as text too."""
@@ -221,7 +228,8 @@ class PackMaker:
 
     def prepay(self) -> Any:
         """先行自付比例."""
-        return self.one(["line", "line", self.ratio(), _number("0.1"), _number("0.05"), _number(1)])
+        by_price = {"by": "unit_price", "table": {"<20": Decimal(0), "20-199.99": self.ratio(0), "200+": self.ratio(0)}}
+        return self.one(["line", "line", self.ratio(), _number("0.1"), _number("0.05"), _number(1), by_price])
 
     def item_limit(self) -> Tree:
         """A limit on what of these items is in scope."""
@@ -257,6 +265,8 @@ class PackMaker:
     def basis(self, earlier: Sequence[str]) -> str:
         """What a layer looks at."""
         names = self.names(earlier)
+        if not self.steady and self.chance(15):
+            return self.one(["class_scope.甲", "class_scope.乙", "in_scope - tag_scope.特药", "tag_scope.特药"])
         if not earlier:
             return self.one(["in_scope"] * 6 + ["person", "total", "in_scope + prepay", "in_scope - 1000.005"])
         last = earlier[-1].replace("-", "_")
@@ -345,6 +355,10 @@ class PackMaker:
             rule["counter"] = "shared-deductible"
         if self.chance(20):
             rule["of"] = ["disease"]
+        if self.chance(20):
+            rule["limit"] = {"amount": self.layer_amount(names, 100, 3000), "per": self.one(PERIODS)}
+            if self.chance(30):
+                rule["limit"]["counter"] = "shared-deductibles"
         return rule
 
     def limits(self, shared: str, names: Sequence[str], low: int, high: int) -> list[Tree]:

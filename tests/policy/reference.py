@@ -177,7 +177,7 @@ class View:
         """Whether all of it holds."""
         for name, test in when.items():
             if name == "if":
-                if not formula(str(test), self.look):
+                if not all(formula(str(text), self.look) for text in (test if isinstance(test, list) else [test])):
                     return False
             elif not self._test(self.facts.get(name), test):
                 return False
@@ -344,6 +344,8 @@ class Sheet:
     """What item limits cut, by counter."""
     parts: dict[str, int] | None = None
     """The person's burden; None until a layer has paid."""
+    nobody_looked: int = 0
+    """What of the scope no layer has looked at, once one has run."""
     paid: int = 0
     hospital: int = 0
     later: int = 0
@@ -454,19 +456,27 @@ def _limited(sheet: Sheet, key: str, size: int, limit: int) -> int:
     return size - cut
 
 
-def _limit_line(sheet: Sheet, line: BillLine, rule: ItemRule, figures: ItemFigures, here: View, in_scope: int) -> int:
-    """What of in_scope stays in scope. Within one bill a limit a visit runs over its lines."""
-    kept, sign = in_scope, -1 if line.amount_fen < 0 else 1
+def _limit_line(
+    sheet: Sheet, line: BillLine, rule: ItemRule, figures: ItemFigures, here: View, part: dict[str, int]
+) -> None:
+    """What stays of the parts; the rest is outside the scope. Within one bill a limit a visit runs over its lines."""
+    sign = -1 if line.amount_fen < 0 else 1
     if rule.limit is None:
-        return kept
+        return
     counter = rule.limit.counter or rule.id
     if figures.units is not None and line.quantity:
         asked = sign * half_up(abs(exact(line.quantity)) * UNIT)
         key = _item_key(sheet, line, rule.limit, f"{counter}-quantity", here)
-        kept = half_up(kept * Fraction(_limited(sheet, key, asked, figures.units), asked))
+        stays = Fraction(_limited(sheet, key, asked, figures.units), asked)
+        for name in ("over_ceiling", "prepay", "in_scope"):
+            kept = half_up(part[name] * stays)
+            part["own"] += part[name] - kept
+            part[name] = kept
     if figures.amount is not None:
-        kept = _limited(sheet, _item_key(sheet, line, rule.limit, counter, here), kept, figures.amount)
-    return kept
+        key = _item_key(sheet, line, rule.limit, counter, here)
+        kept = _limited(sheet, key, part["in_scope"], figures.amount)
+        part["own"] += part["in_scope"] - kept
+        part["in_scope"] = kept
 
 
 def _item_key(sheet: Sheet, line: BillLine, limit: ItemLimit, counter: str, here: View) -> str:
@@ -476,14 +486,18 @@ def _item_key(sheet: Sheet, line: BillLine, limit: ItemLimit, counter: str, here
     return key or ";".join([f"{VISIT}{counter}", *(str(here.facts[name]) for name in limit.of)])
 
 
+def _unit_price(line: BillLine) -> Decimal:
+    """What one unit costs in yuan, to the fen."""
+    units = Fraction(line.quantity) if line.quantity else Fraction(1)
+    return Decimal(half_up(abs(Fraction(line.amount_fen) / units))) / 100
+
+
 def _line(sheet: Sheet, rules: Sequence[ItemRule], line: BillLine) -> None:
-    here = View(sheet.view.pack, {**sheet.view.facts, **line.facts})
+    here = View(sheet.view.pack, {**sheet.view.facts, "unit_price": _unit_price(line), **line.facts})
     rule = _item_rule(rules, here)
     figures = _item_figures(line, rule, here)
     part = _divide(line, rule, figures)
-    kept = _limit_line(sheet, line, rule, figures, here, part["in_scope"])
-    part["own"] += part["in_scope"] - kept
-    part["in_scope"] = kept
+    _limit_line(sheet, line, rule, figures, here, part)
     for name, amount in {"amount": line.amount_fen, **part, f"by {rule.id}": 1}.items():
         sheet.out[f"line.{line.no}.{name}"] = amount
     for name, amount in {"total": line.amount_fen, **part}.items():
@@ -537,15 +551,20 @@ def _room(sheet: Sheet, limit: Limit | Cap, counter: str) -> tuple[str | None, i
     return key, max(0, fen(limit.amount, sheet.view) - sheet.used(key))
 
 
-def _deductible(sheet: Sheet, layer: Layer, limited: int) -> tuple[str | None, int]:
+def _deductible(sheet: Sheet, layer: Layer, limited: int) -> tuple[list[str | None], int]:
+    """Its counters, and what it comes to."""
     rule = layer.deductible
     if rule is None:
-        return None, 0
+        return [], 0
     if any(sheet.view.holds(when) for when in rule.waived):
-        return None, 0
+        return [], 0
     key = sheet.key(rule.counter or f"{layer.id}-deductible", rule.per, rule.of, sheet.view.facts)
     left = max(0, max(0, fen(rule.amount, sheet.view)) - sheet.used(key))
-    return key, min(limited, left)
+    if rule.limit is None:
+        return [key], min(limited, left)
+    long = sheet.key(rule.limit.counter or f"{layer.id}-deductibles", rule.limit.per, [], sheet.view.facts)
+    most = max(0, max(0, fen(rule.limit.amount, sheet.view)) - sheet.used(long))
+    return [key, long], min(limited, left, most)
 
 
 def _rounded(sheet: Sheet, number: Fraction) -> int:
@@ -650,14 +669,14 @@ def _pay(sheet: Sheet, layer: Layer) -> Paid:
     paid = Paid(basis)
     limits = [_room(sheet, limit, f"{layer.id}-expense") for limit in layer.limits if sheet.view.holds(limit.when)]
     paid.limited = min([basis, *(room for _, room in limits)])
-    deductible_key, paid.deductible = _deductible(sheet, layer, paid.limited)
+    deductible_keys, paid.deductible = _deductible(sheet, layer, paid.limited)
     paid.eligible = above = paid.limited - paid.deductible
     _share(sheet, layer, paid)
     _person_ceiling(sheet, layer, paid)
     _caps(sheet, layer, paid)
     paid.used = _used(paid)
     sheet.move([key for key, _ in limits], paid.limited)
-    sheet.move([deductible_key], paid.deductible)
+    sheet.move(deductible_keys, paid.deductible)
     if layer.tiers is not None and layer.tiers.running is not None:
         key = sheet.key(layer.tiers.counter or f"{layer.id}-sum", layer.tiers.running, [], sheet.view.facts)
         sheet.move([key], paid.limited if layer.tiers.axis == "gross" else above)
@@ -740,10 +759,38 @@ def _first_parts(sheet: Sheet, layer: Layer, paid: Paid) -> dict[str, int]:
     return parts
 
 
+def _looked_first(sheet: Sheet, layer: Layer, paid: Paid) -> int:
+    """What of the scope the first layer looks at."""
+    if not _outside(layer) and paid.basis <= max(0, sheet.fen["in_scope"]):
+        return paid.basis
+    return sheet.fen["in_scope"] if {"in_scope", "total", "person"} & set(_tree(layer.basis)[1]) else 0
+
+
+def _fresh(sheet: Sheet, layer: Layer, paid: Paid) -> int:
+    """What of the scope a later layer is the first to look at."""
+    if _outside(layer) or {"total", "person"} & set(_tree(layer.basis)[1]):
+        return 0
+    return min(paid.basis, sheet.nobody_looked)
+
+
+def _tell_fresh(parts: dict[str, int], fresh: int, paid: Paid) -> None:
+    fresh = min(fresh, max(0, parts["over_cap"]))
+    for part, amount in (("deductible", paid.deductible), ("by_ratio", paid.by_ratio)):
+        moved = min(amount, fresh)
+        fresh -= moved
+        parts[part] += moved
+        parts["over_cap"] -= moved
+
+
 def _settle(sheet: Sheet, layer: Layer, paid: Paid) -> None:
     """The parts after a layer that pays now or was given."""
     if sheet.parts is None:
         sheet.parts = _first_parts(sheet, layer, paid)
+        sheet.nobody_looked = sheet.fen["in_scope"] - _looked_first(sheet, layer, paid)
+    elif (fresh := _fresh(sheet, layer, paid)) > 0:
+        sheet.nobody_looked -= fresh
+        _tell_fresh(sheet.parts, fresh, paid)
+        take(sheet.parts, paid.fund + paid.facility, ["over_cap", *layer.absorbs, *ORDER])
     else:
         take(sheet.parts, paid.fund + paid.facility, [*layer.absorbs, *ORDER])
     sheet.paid += paid.fund

@@ -290,3 +290,17 @@ def test_counters_that_end_where_they_were_are_not_moved() -> None:
     decision = decide(pack, bill(line(30, "1", day=OLD), line(-30, "2"), ends=NEW))
     assert moved(decision) == {}
     assert (decision.in_scope_fen, decision.fund_fen) == (0, 3000)
+
+
+@pytest.mark.parametrize(
+    ("old_year", "new_year", "paid"),
+    [(100, 50, [20, 10]), (100, 0, [30, 0]), (100, -50, [30, 0]), (-50, 100, [0, 30]), (0, 40, [0, 30])],
+)
+def test_what_was_paid_before_is_divided_by_what_the_years_come_to(
+    old_year: float, new_year: float, paid: list[float]
+) -> None:
+    """A year that voids more than it has was paid nothing."""
+    pack = policy(benefit(layer(pays="given")), decided_by="service")
+    lines = (line(old_year, "1", day=date(2024, 12, 30)), line(new_year, "2", day=date(2025, 1, 2)))
+    decision = pack.decide(bill(*lines, begins=date(2024, 12, 30), ends=date(2025, 1, 3), paid={"basic": 30}), {})
+    assert [one.fund_fen / 100 for one in decision.layers] == paid

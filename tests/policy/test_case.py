@@ -12,9 +12,10 @@ import pytest
 from shared.money import AmountOutOfRange
 from shared.policy.answers import case_json
 from shared.policy.case import CaseResult, bill_of, facts_of, fen_of, run_case
-from shared.policy.document import CaseBill, CaseLine
+from shared.policy.document import Case, CaseBill, CaseLine
 from shared.policy.engine import Policy
-from tests.policy import sample
+from shared.policy.explain import case_text
+from tests.policy import sample, small
 
 
 @pytest.fixture
@@ -68,6 +69,48 @@ def test_history_and_repeat(policy: Policy, tmp_path: Path) -> None:
     assert [bill for bill, _ in result.bills] == ["first_1", "first_2", "first_3", "second"]
     assert result.counters_after["admissions@2025"] == 7
     assert result.ok, [expected for expected in result.expectations if not expected.ok]
+
+
+REVERSED = sample.CASE.replace("  - id: second\n", "  - {id: back, reverses: first}\n  - id: second\n")
+
+
+def test_a_reversal_gives_back_what_a_bill_took(policy: Policy, result: CaseResult, tmp_path: Path) -> None:
+    """The second bill is decided as if there had been no first one: its account and its caps are whole again."""
+    back = run_case(policy, sample.case(tmp_path, REVERSED))
+    alone = sample.CASE.partition("  - id: first\n")
+    only = run_case(
+        policy, sample.case(tmp_path, alone[0] + "  - id: second\n" + alone[2].partition("  - id: second\n")[2])
+    )
+    assert dict(back.bills)["second"] == dict(only.bills)["second"] != dict(result.bills)["second"]
+    assert {name: used for name, used in back.counters_after.items() if used} == only.counters_after
+    assert [bill for bill, _ in back.standing] == ["second"]
+    assert back.reversals[0][:2] == ("back", "first")
+    assert back.reversals[0][2]["admissions@2025"] == 1
+
+
+def test_a_reversal_is_told(policy: Policy, tmp_path: Path) -> None:
+    back = run_case(policy, sample.case(tmp_path, REVERSED))
+    (told,) = case_json(back)["reversals"]
+    assert (told["id"], told["reverses"]) == ("back", "first")
+    assert told["counters"]["basic-fund@2025"] == {"before": "17910.04", "after": "0.00"}
+    assert told["counters"]["admissions@2025"] == {"before": 1, "after": 0}
+    text = case_text(back, policy.document, "patient", "en")
+    assert "Reverses the bill first" in text
+
+
+def test_sums_over_all_bills_leave_reversed_ones_out(policy: Policy, tmp_path: Path) -> None:
+    text = REVERSED.partition("expect:")[0] + "expect: [{what: bills.fund - second.fund, is: 0}]\n"
+    assert run_case(policy, sample.case(tmp_path, text)).ok
+
+
+def test_what_was_not_decided_cannot_be_reversed(policy: Policy, tmp_path: Path) -> None:
+    text = REVERSED.replace("level: 三级, liability: 无", "level: 三级").replace("class: 丙", "class: 丁")
+    result = run_case(policy, sample.case(tmp_path, text))
+    assert [(where, reason.code) for where, reason in result.refused] == [
+        ("first", "policy.no-item-rule"),
+        ("back", "policy.nothing-to-reverse"),
+    ]
+    assert result.counters_after["admissions@2025"] == 1
 
 
 def test_a_repeated_bill_goes_by_its_last(policy: Policy, tmp_path: Path) -> None:
@@ -174,3 +217,15 @@ def test_json_has_amounts_in_yuan_and_one_order(result: CaseResult) -> None:
     assert first["counters"]["basic-fund@2025"] == {"before": "0.00", "after": "17910.04"}
     assert list(first)[:6] == ["id", "pack", "version", "benefit", "not_paid", "total"]
     assert case_json(result)["answers"][0]["results"] == {"allowance": "19600.00"}
+
+
+def test_a_reversal_gives_both_accounts_their_money_back() -> None:
+    """Of 100 yuan the own account pays 30 and the family's 40; once reversed, both pay the same again."""
+    account = {"pays": ["by_ratio"], "family": True}
+    half = small.policy(small.benefit(small.layer(ratio=0), account=account))
+    visit = {"use_account": True, "lines": [{"amount": 100}]}
+    bills = [{"id": "one", **visit}, {"id": "back", "reverses": "one"}, {"id": "two", **visit}]
+    written = {"id": "twice", "accounts": {"own": 30, "family": 40}, "bills": bills}
+    result = run_case(half, Case.model_validate(small.decimals(written)))
+    paid = [(decision.account_fen, decision.family_fen) for _, decision in result.bills]
+    assert paid == [(3000, 4000), (3000, 4000)]

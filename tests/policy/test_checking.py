@@ -620,3 +620,105 @@ def test_ages_and_counts_are_known_without_being_declared(tmp_path: Path) -> Non
     issues = loaded(tmp_path, edited(by_admission)).issues
     assert codes(issues) == ["pack.gap"]
     assert "admission_no=4" in issues[0].en
+
+
+def test_rows_of_marks_that_one_person_may_bear_overlap(tmp_path: Path) -> None:
+    """The highest that counts is said by setting, from the lowest on."""
+    table = "amount: {by: marks, table: {低保: 100, 特困: 0, otherwise: 600}}"
+    issues = loaded(tmp_path, edited((BY_LEVEL, table))).issues
+    assert codes(issues) == ["pack.two-rules"]
+    assert "marks=低保+特困" in issues[0].en
+    assert "`adjust` with `set`, lowest first" in issues[0].en
+    one_row = "amount: {by: marks, table: {低保: 100, otherwise: 600}}"
+    assert loaded(tmp_path, edited((BY_LEVEL, one_row))).issues == ()
+
+
+def test_cases_of_marks_that_overlap_are_told_how_to_be_written(tmp_path: Path) -> None:
+    cases = """\
+            - {when: {marks: 低保}, value: 0.7}
+            - {when: {marks: 特困}, value: 0.6}
+            - {otherwise: true, value: 0.5}
+"""
+    issues = loaded(tmp_path, edited((RATIO_CASES, cases))).issues
+    assert codes(issues) == ["pack.two-rules"]
+    assert issues[0].en.endswith("lowest first")
+
+
+def test_what_would_close_a_gap_of_an_undeclared_fact_is_said(tmp_path: Path) -> None:
+    table = "            - {when: {disease: 流感}, value: 0.7}\n"
+    (issue,) = loaded(tmp_path, edited((RATIO_CASES, table))).issues
+    assert not issue.error
+    assert issue.en.endswith("declare the values of `disease` under `facts`, or write an `otherwise`")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("{<1000: 0.1, 1000-4999.99: 0.2, 5000+: 0.3}", []),
+        ("{<1000: 0.1, 1000-4999: 0.2, 5000+: 0.3}", ["pack.gap"]),
+        ("{<1000: 0.1, 1000-5000: 0.2, 5000+: 0.3}", ["pack.two-rules"]),
+    ],
+)
+def test_rows_of_prices_are_looked_at_fen_by_fen(tmp_path: Path, table: str, said: list[str]) -> None:
+    rule = CLASS_C.replace("scope: out", f"prepay: {{by: unit_price, table: {table}}}")
+    assert codes(loaded(tmp_path, edited((CLASS_C, rule))).issues) == said
+
+
+def test_an_adjustment_read_from_a_table_is_checked_like_any_figure(tmp_path: Path) -> None:
+    old = "{when: {marks: 低保}, add: 0.05}"
+    gap = old.replace("0.05", "{by: level, table: {三级: 0.05}}")
+    assert codes(loaded(tmp_path, edited((old, gap))).issues) == ["pack.gap"]
+    unknown = old.replace("0.05", "{by: level, table: {三级: bas, 二级: 0}}")
+    assert codes(loaded(tmp_path, edited((old, unknown))).issues) == ["pack.unknown-name"]
+    edits = ((old, old.replace("0.05", "{by: level, table: {三级: 0, 二级: 0.9}}")), ("          at_most: 0.95\n", ""))
+    (issue,) = loaded(tmp_path, edited(*edits)).issues
+    assert (issue.code, "level=二级" in issue.en) == ("pack.ratio", True)
+
+
+def test_the_most_that_deductibles_come_to_is_checked(tmp_path: Path) -> None:
+    limit = BY_LEVEL + "\n          limit: {amount: {by: level, table: {三级: 600}}, per: year}"
+    assert codes(loaded(tmp_path, edited((BY_LEVEL, limit))).issues) == ["pack.gap"]
+    reserved = BY_LEVEL + "\n          limit: {amount: 900, counter: admissions}"
+    assert codes(loaded(tmp_path, edited((BY_LEVEL, reserved))).issues) == ["pack.counter"]
+
+
+def test_each_of_several_comparisons_is_checked(tmp_path: Path) -> None:
+    cases = """\
+            - {when: {if: [total > 100, total <= 1000]}, value: 0.7}
+            - {when: {if: total <= 100}, value: 0.6}
+            - {when: {if: total > 1000}, value: 0.5}
+"""
+    assert loaded(tmp_path, edited((RATIO_CASES, cases))).issues == ()
+    for wrong_one, code in (
+        ("totl <= 1000", "pack.unknown-name"),
+        ("5", "pack.condition"),
+        ("total + 1", "pack.formula"),
+    ):
+        issues = loaded(tmp_path, edited((RATIO_CASES, cases.replace("total <= 1000", wrong_one)))).issues
+        assert codes(issues) == [code]
+    overlap = cases.replace("total <= 1000", "total <= 1001")
+    assert codes(loaded(tmp_path, edited((RATIO_CASES, overlap))).issues) == ["pack.two-rules"]
+
+
+def test_an_input_asked_like_a_fact_is_told_to_be_compared(tmp_path: Path) -> None:
+    (issue,) = loaded(tmp_path, edited((DUE, "figure: {by: wage, table: {<5000: 1, 5000+: 2}}"))).issues
+    assert issue.code == "pack.unknown-fact"
+    assert "it is an input: write `cases` and compare it, as in `if: wage < 4`" in issue.en
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "points_at"),
+    [
+        ("{marks: 低保}, add", "{class: 甲}, add", "class: 甲}, add"),
+        (BY_LEVEL, "amount: {by: unit_price, table: {0+: 600}}", "unit_price"),
+        ("0.01 * avg_wage", "0.01 * unit_price", "0.01"),
+        (BY_LEVEL, "amount: {by: [level, class], table: {otherwise: {otherwise: 3}}}", "{otherwise: 3}"),
+    ],
+)
+def test_facts_of_a_line_are_asked_by_item_rules_only(tmp_path: Path, old: str, new: str, points_at: str) -> None:
+    """Elsewhere nothing could fulfil them: the layer would silently pay nothing."""
+    text = edited((old, new))
+    issues = loaded(tmp_path, text).issues
+    assert codes(issues) == ["pack.fact-of"], [str(issue) for issue in issues]
+    assert "only item rules" in issues[0].en
+    assert text.splitlines()[issues[0].line - 1][issues[0].column - 1 :].startswith(points_at)

@@ -120,6 +120,12 @@ def test_a_formula_is_computed_only_when_all_else_holds() -> None:
         formula_holds(when, {"level": "三级"})
 
 
+def test_of_several_comparisons_all_must_hold() -> None:
+    when = {"if": ["cost > 1", "cost <= mean"]}
+    assert [formula_holds(when, {}, cost=cost, mean=5) for cost in (1, 2, 5, 6)] == [False, True, True, False]
+    assert compile_when({"if": ["cost > 1", "cost <= mean"]}).names == {"cost", "mean"}
+
+
 def test_what_it_asks_for() -> None:
     when = compile_when({"level": "三级", "if": "cost > 2 * mean"})
     assert when.facts == ("level",)

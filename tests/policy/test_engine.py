@@ -311,20 +311,20 @@ def test_lines_are_taken_by_day_and_by_number() -> None:
     assert [(one.no, one.in_scope_fen) for one in decision.lines] == [("9", 9000), ("10", 1000), ("1", 0)]
 
 
-def test_units_beyond_the_limit_are_cut_in_proportion() -> None:
+def test_units_beyond_the_limit_are_outside_the_scope() -> None:
     pack = limited(quantity=3, per="year")
     decision = decide(pack, bill(line(100, "1", quantity=2), line(100, "2", quantity=4)))
-    assert lines(decision) == [(0, 0, 10, 90), (67.5, 0, 10, 22.5)]
+    assert lines(decision) == [(0, 0, 10, 90), (75, 0, 2.5, 22.5)]
     assert moved(decision) == {"bed-quantity@2025": 3}
     assert lines(decide(pack, bill(line(100, quantity=1)), **{"bed-quantity__2025": 2})) == [(0, 0, 10, 90)]
-    assert lines(decide(pack, bill(line(100, quantity=1)), **{"bed-quantity__2025": 2.5})) == [(45, 0, 10, 45)]
-    assert lines(decide(pack, bill(line(100, quantity=3)), **{"bed-quantity__2025": 1})) == [(30, 0, 10, 60)]
-    assert lines(decide(pack, bill(line(100, quantity=1)), **{"bed-quantity__2025": 3})) == [(90, 0, 10, 0)]
+    assert lines(decide(pack, bill(line(100, quantity=1)), **{"bed-quantity__2025": 2.5})) == [(50, 0, 5, 45)]
+    assert lines(decide(pack, bill(line(100, quantity=3)), **{"bed-quantity__2025": 1})) == [(33.33, 0, 6.67, 60)]
+    assert lines(decide(pack, bill(line(100, quantity=1)), **{"bed-quantity__2025": 3})) == [(100, 0, 0, 0)]
 
 
 def test_units_and_amount_both_bind() -> None:
     decision = decide(limited(quantity=2, amount=30), bill(line(100, "1", quantity=4)))
-    assert lines(decision) == [(60, 0, 10, 30)]
+    assert lines(decision) == [(65, 0, 5, 30)]
     none = decide(limited(quantity=2), bill(line(100, "1", quantity=0)))
     assert lines(none) == [(0, 0, 10, 90)]
 
@@ -581,3 +581,60 @@ def test_kept_figures_do_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch)
     for age, sizes in ((0, 1), (1, 2), (1, 2), (2, 3), (3, 1), (4, 2)):
         assert decide(pack, bill(100, age=age)).fund_fen == round((10000 - 10 * age) * age / 100)
         assert [len(one_kept) for one_kept in kept] == [sizes] * 3
+
+
+# ------------------------------------------------------------------------------------------------- unit prices
+
+BY_PRICE = [
+    {
+        "id": "material",
+        "otherwise": True,
+        "prepay": {"by": "unit_price", "table": {"<1000": 0.1, "1000-4999.99": 0.2, "5000+": 0.3}},
+        "clause": "c",
+    },
+    {"id": "dear", "when": {"class": "检查", "unit_price": {"from": 200}}, "scope": "out", "clause": "c"},
+]
+
+
+@pytest.mark.parametrize(
+    ("parts", "prepaid"),
+    [
+        ({"amount": 999.99}, 100.00),
+        ({"amount": 1000}, 200),
+        ({"amount": 4999.99}, 1000.00),
+        ({"amount": 5000}, 1500),
+        ({"amount": 3000, "quantity": 3}, 600),
+        ({"amount": 2999.97, "quantity": 3}, 300.00),
+        ({"amount": 2999.98, "quantity": 3}, 300.00),
+        ({"amount": 2999.99, "quantity": 3}, 600.00),
+        ({"amount": 1500, "quantity": 0.5}, 450 / 1.5),
+        ({"amount": 1000, "quantity": 0}, 200),
+        ({"amount": 1000, "unit_price": 5000}, 300),
+    ],
+)
+def test_the_price_of_a_unit_is_counted_to_the_fen(parts: dict[str, Any], prepaid: float) -> None:
+    """2999.98 ÷ 3 is 999.99, 2999.99 ÷ 3 is 1000.00; what a line says of itself holds."""
+    decision = decide(policy(items=BY_PRICE), bill(line(**parts)))
+    assert decision.prepay_fen == round(prepaid * 100)
+
+
+def test_lines_of_one_class_are_divided_each_by_its_price() -> None:
+    """They share their facts, and a void is divided like what it takes back."""
+    lines = (line(199.99, "1", classed="检查"), line(200, "2", classed="检查"), line(-200, "3", classed="检查"))
+    shared = tuple(one._replace(facts=lines[0].facts) for one in lines)
+    decision = decide(policy(items=BY_PRICE), bill(*shared))
+    assert [one.rule for one in decision.lines] == ["material", "dear", "dear"]
+    assert (decision.own_fen, decision.prepay_fen) == (0, 2000)
+
+
+def test_a_limit_may_run_for_each_price() -> None:
+    rule = {"id": "all", "otherwise": True, "limit": {"quantity": 1, "of": ["unit_price"]}, "clause": "c"}
+    decision = decide(policy(items=[rule]), bill(line(100, "1"), line(200, "2"), line(100, "3")))
+    assert decision.own_fen == 10_000
+
+
+def test_units_beyond_a_limit_are_outside_the_scope_with_all_they_cost() -> None:
+    """Two of three are in scope: 10 % is first paid of these, the third is the person's whole."""
+    rule = {"id": "all", "otherwise": True, "prepay": 0.1, "limit": {"quantity": 2, "per": "lifetime"}, "clause": "c"}
+    decision = decide(policy(items=[rule]), bill(line(3000, quantity=3)))
+    assert (decision.own_fen, decision.prepay_fen, decision.in_scope_fen) == (100_000, 20_000, 180_000)

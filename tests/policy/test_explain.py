@@ -75,10 +75,12 @@ def test_every_template_can_be_filled(kind: str, language: Language, document: P
         "limited_line": (("line:1", line), ("item:x.room", 500), (":cut_before", 0)),
         "counted_line": (("line:1", line), (":units", 300), ("item:x.room", 200), (":cut_before", 0)),
         "overlap": (("basic.from", 0), ("basic.to", 10), (":low", 0)),
+        "look": (("parts", (1, 2, 3, 4, 5, 6)), (":unseen", 6), ("aid.deductible", 2), ("aid.by_ratio", 3)),
         "absorb": (("parts", (1, 2, 3, 4, 5, 6)), (":order", ("own",)), ("aid.fund", 5)),
         "pick": (("parts", (1, 2, 3, 4, 5, 6)), (":pays", ("own", "prepay"))),
     }
     results = {"choose": "三级", "parts": (1, 0, 0, 4, 5, 6), "absorb": (1, 0, 0, 4, 5, 6), "unit_price": Fraction(350)}
+    results["look"] = (1, 2, 3, 6, 8, 1)
     result = line if kind.endswith("line") else results.get(kind, 1_234)
     pair = ((":amount", 1_234), (":ratio", Fraction(17, 20)))
     step = Step(kind, "line:1" if kind.endswith("line") else "basic.share", inputs.get(kind, pair), result, ("basic",))

@@ -104,6 +104,20 @@ def test_adjustments_for_those_they_are_for() -> None:
     assert found(written, age=90, group="退休") == 1
 
 
+def test_an_adjustment_may_be_read_from_a_table() -> None:
+    points = {"by": "age", "table": {"<60": 0, "60-79": 0.02, "80+": {"value": 0.05, "at_most": 0.04}}}
+    written = {"value": 0.85, "adjust": [{"when": {"group": "退休"}, "add": points}]}
+    assert found(written, age=60, group="在职") == Fraction("0.85")
+    assert [found(written, age=age, group="退休") for age in (59, 60, 80)] == [
+        Fraction("0.85"),
+        Fraction("0.87"),
+        Fraction("0.89"),
+    ]
+    factor = {"value": 100, "adjust": [{"times": {"cases": [{"when": {"age": 60}, "value": 2}]}}, {"set": points}]}
+    assert found(factor, age=60) == Fraction("0.02")
+    assert refused({"value": 1, "adjust": [{"times": points}]}) == "policy.fact-missing"
+
+
 LEVELS = {"by": "level", "table": {"三级": 1000, "二级": "600 + 0", "一级": {"value": 300, "adjust": [{"add": 1}]}}}
 
 

@@ -822,3 +822,132 @@ def test_a_fixed_amount_is_due_though_there_is_nothing_to_look_at() -> None:
     fixed = {"amount": 30, "surplus": "person", "clause": "c"}
     decision = decide(pack(layer(basis="own", fixed=fixed)), bill(line(100, classed="甲")))
     assert [payout.amount_fen for payout in decision.payouts] == [3000]
+
+
+# ------------------------------------------------------------------------------------------- layers side by side
+
+BESIDE = (
+    layer("fee", basis="tag_scope.诊疗", fixed={"amount": 8}),
+    layer("drugs", basis="tag_scope.谈判药", ratio=0.7),
+    layer("pool", basis="in_scope - tag_scope.诊疗 - tag_scope.谈判药", deductible={"amount": 700}, ratio=0.5),
+)
+BESIDE_LINES = (
+    line(10, "1", classed="甲", tag=["诊疗"]),
+    line(1000, "2", classed="乙", prepay=0.1, tag=["谈判药"]),
+    line(1700, "3", classed="甲"),
+    line(50, "4", classed="丙"),
+)
+
+
+def test_layers_side_by_side_tell_each_its_own_parts() -> None:
+    """(10 − 8) + 900 × 30 % + 1000 × 50 % by ratio: nothing is over a cap, though no layer looks at all."""
+    decision = decide(pack(*BESIDE), bill(*BESIDE_LINES))
+    assert amounts(decision, "fee.fund", "drugs.fund", "pool.fund") == [8, 630, 500]
+    assert parts_of(decision) == {"own": 50, "prepay": 100, "deductible": 700, "by_ratio": 772}
+
+
+def test_the_account_pays_the_parts_of_layers_side_by_side() -> None:
+    account = {"pays": ["deductible", "by_ratio"]}
+    policy_of = policy(benefit(*BESIDE, account=account), items=ITEMS)
+    decision = decide(policy_of, bill(*BESIDE_LINES, account=2000))
+    assert (decision.account_fen, decision.cash_fen) == (147_200, 15_000)
+
+
+def test_what_no_layer_looks_at_is_over_the_cap() -> None:
+    decision = decide(pack(*BESIDE[:2]), bill(*BESIDE_LINES))
+    assert parts_of(decision) == {"own": 50, "prepay": 100, "by_ratio": 272, "over_cap": 1700}
+
+
+def test_a_layer_that_looks_at_old_and_new_tells_the_new_only() -> None:
+    """The first one looked at 1000; of the 1300 that the second looks at, 500 are new: its deductible of 400 and 100
+    of its 600 by ratio are told of them, and its 300 come off what the first left."""
+    first = layer("first", basis="class_scope.甲", ratio=0.2)
+    second = layer("second", basis="in_scope - paid", deductible={"amount": 400}, ratio=1 / 3)
+    decision = decide(pack(first, second), bill(line(1000, "1", classed="甲"), line(500, "2")))
+    assert amounts(decision, "second.basis", "second.fund", "second.by_ratio") == [1300, 300, 600]
+    assert parts_of(decision) == {"deductible": 400, "by_ratio": 600}
+
+
+def test_what_any_layer_before_looked_at_is_not_new() -> None:
+    """400 over the cap of the first layer stay there: the third looks at what the first and the second looked at."""
+    first = layer("first", basis="class_scope.甲", ratio=0.5, caps=[{"amount": 100}])
+    second = layer("second", basis="in_scope - class_scope.甲", ratio=0)
+    third = layer("third", basis="in_scope - paid", ratio=0, deductible={"amount": 200})
+    decision = decide(pack(first, second, third), bill(line(1000, "1", classed="甲"), line(100, "2")))
+    assert parts_of(decision) == {"by_ratio": 600, "over_cap": 400}
+
+
+def test_what_was_looked_at_once_is_not_told_again() -> None:
+    """The serious-illness layer looks at what the pool left: its deductible is not the bill's."""
+    first = layer("first", deductible={"amount": 100}, ratio=0.5)
+    second = layer("second", basis="in_scope - paid", deductible={"amount": 200}, ratio=0.5)
+    decision = decide(pack(first, second), bill(1100))
+    assert amounts(decision, "second.deductible", "second.fund") == [200, 200]
+    assert parts_of(decision) == {"deductible": 100, "by_ratio": 300}
+
+
+@pytest.mark.parametrize("basis", ["person - 1000", "total - 1000", "in_scope - 1000 + own"])
+def test_a_layer_over_whatever_is_left_tells_no_new_parts(basis: str) -> None:
+    first = layer("first", basis="in_scope - 500", ratio=0)
+    second = layer("second", basis=basis, ratio=0, deductible={"amount": 100})
+    assert parts_of(decide(pack(first, second), bill(1500))) == {"by_ratio": 1000, "over_cap": 500}
+
+
+def test_a_layer_beside_one_that_looked_beyond_the_scope() -> None:
+    """Only marked items outside the scope came first: all in scope is new to the pool."""
+    first = layer("gift", basis="own", ratio=0.5, absorbs=["own"])
+    second = layer("pool", deductible={"amount": 100}, ratio=0.5)
+    decision = decide(pack(first, second), bill(line(1100, "1", classed="甲"), line(40, "2", classed="丙")))
+    assert parts_of(decision) == {"own": 20, "deductible": 100, "by_ratio": 500}
+
+
+def test_a_payment_for_new_expense_takes_no_other_part_away() -> None:
+    """It would take the pre-payment first, but what it pays is its own expense."""
+    first = layer("first", basis="class_scope.甲", ratio=0.5)
+    second = layer("second", basis="class_scope.乙", ratio=0.5, absorbs=["prepay", "by_ratio"])
+    lines = (line(100, "1", classed="甲"), line(200, "2", classed="乙", prepay=0.1))
+    assert parts_of(decide(pack(first, second), bill(*lines))) == {"prepay": 20, "by_ratio": 140}
+
+
+# ------------------------------------------------------------------------------- the most that deductibles come to
+
+
+def test_deductibles_together_are_limited() -> None:
+    deductible = {"amount": 900, "limit": {"amount": 1500, "per": "year"}}
+    limited = pack(layer(deductible=deductible, ratio=0.5))
+    first = decide(limited, bill(2000))
+    assert amounts(first, "basic.deductible") == [900]
+    assert moved(first) == {"basic-deductibles@2025": 900}
+    assert amounts(decide(limited, bill(2000), **{"basic-deductibles__2025": 900}), "basic.deductible") == [600]
+    assert amounts(decide(limited, bill(2000), **{"basic-deductibles__2025": 1500}), "basic.deductible") == [0]
+    assert amounts(decide(limited, bill(2000), **{"basic-deductibles__2025": 9000}), "basic.deductible") == [0]
+    assert amounts(decide(limited, bill(300), **{"basic-deductibles__2025": 900}), "basic.deductible") == [300]
+
+
+def test_both_counters_of_a_deductible_move() -> None:
+    limit = {"amount": {"by": "group", "table": {"退休": 100, "otherwise": 5000}}, "per": "lifetime", "counter": "all"}
+    limited = pack(layer(deductible={"amount": 900, "per": "month", "limit": limit}, ratio=0.5))
+    assert moved(decide(limited, bill(2000, group="在职"))) == {"basic-deductible@2025-03": 900, "all@lifetime": 900}
+    assert moved(decide(limited, bill(2000, group="退休"))) == {"basic-deductible@2025-03": 100, "all@lifetime": 100}
+    assert step(decide(limited, bill(2000, group="退休")), "basic.deductible_limit.room").clauses == ("c",)
+
+
+def test_a_ceiling_of_the_persons_burden_gives_back_to_both_counters() -> None:
+    """Of a deductible of 900 the person bears 500: the fund pays the other 400, and both counters move by 500."""
+    deductible = {"amount": 900, "per": "year", "limit": {"amount": 1500, "per": "lifetime"}}
+    limited = pack(layer(deductible=deductible, person_ceiling={"amount": 500}))
+    decision = decide(limited, bill(2000))
+    assert parts_of(decision) == {"deductible": 500}
+    assert moved(decision)["basic-deductible@2025"] == moved(decision)["basic-deductibles@lifetime"] == 500
+
+
+def test_a_waived_deductible_moves_neither_counter() -> None:
+    deductible = {"amount": 900, "limit": {"amount": 1500}, "waived": [{"group": "离休"}]}
+    assert moved(decide(pack(layer(deductible=deductible, ratio=0.5)), bill(2000, group="离休"))) == {}
+
+
+def test_the_most_that_deductibles_come_to_may_have_a_clause_of_its_own() -> None:
+    deductible = {"amount": 900, "limit": {"amount": 1500, "clause": "article-9"}}
+    decision = decide(pack(layer(deductible=deductible, ratio=0.5)), bill(2000))
+    assert step(decision, "basic.deductible_limit.room").clauses == ("article-9",)
+    assert step(decision, "basic.full_deductible.room").clauses == ("c",)

@@ -16,6 +16,7 @@ from shared.policy.document import Adjust, FigureCase, FigureRule, Not, Range
 from shared.policy.outline import outline
 from shared.policy.words import Language, Names, figure_text, number_text, percent
 from tests.policy import sample
+from tests.policy.small import decimals, document
 
 NEW = (
     sample.PACK.replace('version: "2025.1"', 'version: "2025.2"')
@@ -66,6 +67,27 @@ def test_changed_figures_for_whom_and_by_how_much(tmp_path: Path) -> None:
     (cap,) = changes["benefits/inpatient/large/cap-1"]
     assert cap.by == "+10,000元"
     assert {change.of for change in changes["benefits/inpatient/aid"]} == {"涉及"}
+
+
+def test_an_adjustment_read_from_a_table_is_shown_row_by_row() -> None:
+    names = Names(document(), "en")
+    rule = FigureRule.model_validate(
+        decimals(
+            {
+                "value": 0.85,
+                "adjust": [
+                    {"when": {"group": "退休"}, "add": {"by": "level", "table": {"三级": 0.02, "二级": "avg / 9"}}},
+                    {"times": {"by": "level", "table": {"三级": 0.9}}},
+                    {"when": {"if": ["total > 1", "total < 9"]}, "set": {"value": 1}},
+                ],
+            }
+        )
+    )
+    assert figure_text(rule, "ratio", names) == (
+        "85%; group of persons 退休 · 三级: +2 points; group of persons 退休 · 二级: + avg / 9; "
+        "everybody · 三级: × 0.9; "
+        "total > 1, total < 9: 100%"
+    )
 
 
 def test_added_and_removed_rules(tmp_path: Path) -> None:

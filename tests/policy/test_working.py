@@ -79,7 +79,7 @@ def test_what_was_stored_gives_the_same_fen() -> None:
 
 
 def test_the_example_has_nearly_every_kind_of_step() -> None:
-    elsewhere = {"unit_price", "waive", "stated_line", "out_line", "set", "at_least", "round", "share_down"}
+    elsewhere = {"unit_price", "waive", "stated_line", "out_line", "set", "at_least", "round", "share_down", "look"}
     assert {one.kind for one in DECISION.steps} >= OPERATIONS.keys() - elsewhere - {"line"}
 
 
@@ -191,7 +191,13 @@ def given(*values: Any) -> tuple[tuple[str, Any], ...]:
         ("limited_line", ((100, 10, 20, 30, 40), 40, 0), (100, 10, 20, 30, 40)),
         ("limited_line", ((100, 10, 20, 30, 40), -5, 0), (100, 50, 20, 30, 0)),
         ("limited_line", ((-40, 0, 0, 0, -40), 0, 15), (-40, -15, 0, 0, -25)),
-        ("counted_line", ((100, 10, 20, 30, 40), 400, 100, 0), (100, 40, 20, 30, 10)),
+        ("counted_line", ((100, 10, 20, 30, 40), 400, 100, 0), (100, 77, 5, 8, 10)),
+        ("counted_line", ((100, 10, 20, 30, 40), 400, 400, 0), (100, 10, 20, 30, 40)),
+        ("counted_line", ((-100, -10, -20, -30, -40), -400, 0, 300), (-100, -77, -5, -8, -10)),
+        ("look", ((1, 2, 3, 4, 5, 60), 50, 7, 8), (1, 2, 3, 11, 13, 45)),
+        ("look", ((1, 2, 3, 4, 5, 60), 9, 7, 8), (1, 2, 3, 11, 7, 51)),
+        ("look", ((1, 2, 3, 4, 5, 6), 50, 7, 8), (1, 2, 3, 10, 5, 0)),
+        ("look", ((0, 0, 0, 0, 0, -6), 50, 7, 8), (0, 0, 0, 0, 0, -6)),
         ("line_sum", ("in_scope", (1, 2, 3, 4, 5), (10, 20, 30, 40, 50)), 55),
         ("basis", ("in_scope - paid", 100, 30, 1000), 70),
         ("sum", (1, 2, 3), 6),

@@ -169,3 +169,31 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
     keys.init(tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "typed", ["Li.Wei", "li.wei", " li.wei ", "LI.WEI", "ｌｉ.ｗｅｉ", "Li.Wei\u3000"], ids=lambda typed: repr(typed)
+)
+def test_one_person_is_one_however_the_name_is_typed(own: Settings, verifier: Verifier, typed: str) -> None:
+    if not typed.isprintable():
+        assert refused(verifier, f"Bearer {signed(own, sub=typed)}") == "auth.token-invalid"
+    else:
+        assert verifier.verify(f"Bearer {signed(own, sub=typed)}").subject == "li.wei"
+
+
+@pytest.mark.parametrize("typed", ["", " ", "　", "li\u200bwei", "x" * 101])
+def test_a_name_that_names_nobody_is_refused(own: Settings, verifier: Verifier, typed: str) -> None:
+    assert refused(verifier, f"Bearer {signed(own, sub=typed)}") == "auth.token-invalid"
+
+
+def test_two_roles_of_one_person_are_one_person(
+    own: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokens that `make token` prints without naming anybody."""
+    monkeypatch.setenv("SIFANG_SECRETS_DIR", str(own.secrets_dir))
+    subjects = set()
+    for role in ("officer", "reviewer", "finance"):
+        keys.main(["token", "--role", role, "--party", "411603"])
+        token = capsys.readouterr().out.strip()
+        subjects.add(jwt.decode(token, options={"verify_signature": False})["sub"])
+    assert len(subjects) == 1

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     """Parse, start a database, play."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--count", type=int, default=500, help="how many seeds")
+    parser.add_argument("--count", type=int, default=200, help="how many seeds")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="sifang-simulate-") as folder:
         cluster = Cluster(

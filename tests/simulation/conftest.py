@@ -1,40 +1,48 @@
-"""A database of its own, in which nobody else's jobs run."""
+"""A database of its own, in which nobody else's jobs run, on the server of the session."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import SplitResult, urlsplit
 
+import asyncpg
 import pytest
 
+from deploy.local import services
 from deploy.local.cluster import Cluster
-from deploy.local.ports import free_ports
-from deploy.local.screen import Screen
-from deploy.local.surroundings import KAFKA, POSTGRES, Folders, own_only
 from services.settlement.use_cases.parts import Settlement
 from shared.database import Database
 from shared.settings import Settings
-from tests.conftest import MakeFolder
 from tests.simulation.parts import parts_of
+
+NAME = "simulation"
 
 
 @pytest.fixture(scope="package")
-def stage(cluster_folder: MakeFolder, quiet: Screen) -> Iterator[Settings]:
+def stage(cluster: Cluster) -> Settings:
     """The settings of a prepared database without services."""
-    cluster = Cluster(
-        Folders.below(cluster_folder(), os.environ),
-        free_ports,
-        environment=own_only(os.environ),
-        screen=quiet,
-        parts=(POSTGRES, KAFKA),
+    environment = cluster.environment
+    url = urlsplit(environment["SIFANG_DATABASE_URL"])
+    asyncio.run(_make(url, (cluster.folders.secrets / "database-postgres").read_text()))
+    own = url._replace(path=f"/{NAME}").geturl()
+    services.prepare(environment | {"SIFANG_DATABASE_URL": own})
+    return Settings(
+        database_url=own,
+        kafka_bootstrap=environment["SIFANG_KAFKA_BOOTSTRAP"],
+        secrets_dir=cluster.folders.secrets,
     )
-    with cluster:
-        cluster.start()
-        yield Settings(
-            database_url=cluster.environment["SIFANG_DATABASE_URL"],
-            kafka_bootstrap=cluster.environment["SIFANG_KAFKA_BOOTSTRAP"],
-            secrets_dir=cluster.folders.secrets,
-        )
+
+
+async def _make(url: SplitResult, password: str) -> None:
+    """By the superuser: the owner makes no databases."""
+    superuser = await asyncpg.connect(
+        host=url.hostname, port=url.port, user="postgres", password=password, database="postgres"
+    )
+    try:
+        await superuser.execute(f"CREATE DATABASE {NAME} OWNER {url.username}")
+    finally:
+        await superuser.close()
 
 
 @pytest.fixture

@@ -9,21 +9,27 @@ import os
 
 import pytest
 
+from services.settlement.rules.netting import leaving
+from services.settlement.rules.orders import Debt, effect_of
+from services.settlement.use_cases import bank_movements, confirmations, unpaid
 from services.settlement.use_cases.parts import Settlement
+from shared.refusals import Refused
 from tests.services.settlement.world import HUAIYANG, REGIONS
 from tests.simulation import model
+from tests.simulation.cycles import chain
 from tests.simulation.model import ModelBill, ModelHospital
 from tests.simulation.play import ACTIONS, Disagreement
-from tests.simulation.running import simulate
+from tests.simulation.running import Perform, cycles, months, simulate
 
 FIRST_SEED = int(os.environ.get("SIFANG_TEST_SEED", "1"))
-LASTS_S = 25.0
+LASTS_S = 12.0
 
 
-async def test_random_months_agree_with_the_model(parts: Settlement) -> None:
-    happened = await simulate(parts, range(FIRST_SEED, FIRST_SEED + 10_000), within_s=LASTS_S)
-    assert happened["seeds"] >= 3
-    assert {action.__name__ for action in ACTIONS} <= happened.keys() or happened["seeds"] < 10
+@pytest.mark.parametrize("play", [months, cycles])
+async def test_random_months_agree_with_the_model(parts: Settlement, play: Perform) -> None:
+    happened = await simulate(parts, range(FIRST_SEED, FIRST_SEED + 10_000), [play], within_s=LASTS_S)
+    expected = {action.__name__ for action in ACTIONS} if play is months else {"cut", "order", "bank_paid"}
+    assert expected <= happened.keys() or happened["seeds"] < 10
 
 
 @pytest.mark.parametrize("what", ["fund", "hop", "objection"])
@@ -39,8 +45,26 @@ async def test_a_fen_too_much_is_seen_and_its_seed_named(
     else:
         monkeypatch.setattr(ModelHospital, "cleared", _where_it_was_booked)
     with pytest.raises((Disagreement, AssertionError)) as caught:
-        await simulate(parts, range(seed, seed + 12))
+        await simulate(parts, range(seed, seed + 12), [months])
     assert any("make simulate ARGS='--first" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("what", ["effect", "silence", "leaving"])
+async def test_a_rule_that_is_wrong_is_seen(parts: Settlement, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """The product settles when the bank paid half, takes silence for no, or lets one case too many stay."""
+    if what == "effect":
+        monkeypatch.setattr(bank_movements, "effect_of", lambda debt, change: effect_of(_half(debt), change))
+    elif what == "silence":
+        monkeypatch.setattr(confirmations, "consents", lambda *_: False)
+    else:
+        monkeypatch.setattr(unpaid, "leaving", lambda *wanted: leaving(*wanted)[1:])
+    with pytest.raises((Disagreement, AssertionError, Refused)) as caught:
+        await simulate(parts, range(1, 12), [cycles])
+    assert any("make simulate ARGS='--first" in note for note in caught.value.__notes__)
+
+
+def _half(debt: Debt) -> Debt:
+    return debt._replace(amount_fen=debt.amount_fen // 2)
 
 
 def _one_hop_less(self: ModelHospital, month: int, home: str) -> str | None:
@@ -54,8 +78,11 @@ def _where_it_was_booked(self: ModelHospital, month: int, home: str) -> list[Mod
 
 
 def test_chains_of_the_model_are_those_of_the_regions() -> None:
-    """The model writes them down, so that it need not ask the product."""
+    """The model writes them down, or finds them by itself, so that it need not ask the product."""
     assert model.CARE == HUAIYANG
-    for home, chain in model.CHAINS.items():
-        assert REGIONS.chain(HUAIYANG, home) == chain
+    for home, agencies in model.CHAINS.items():
+        assert REGIONS.chain(HUAIYANG, home) == agencies
         assert REGIONS.clearing(HUAIYANG, home) == model.CLEARING[home]
+    above = {region.code: region.parent for region in REGIONS if region.parent is not None}
+    for home in model.CHAINS:
+        assert chain(above, HUAIYANG, home) == model.CHAINS[home]

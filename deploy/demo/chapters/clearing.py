@@ -80,8 +80,9 @@ class Clearing:
             "opening_on": shanghai_day(self._scene.clock.now()).isoformat(),
             "opening_fen": 0,
         }
-        await cashier.post("settlement", f"/v1/bank-accounts/{party}/versions", body)
-        await chief.post("settlement", f"/v1/bank-accounts/{party}/approval")
+        account = await cashier.post("settlement", f"/v1/bank-accounts/{party}/versions", body)
+        seen = {"version_no": account["version_no"]}
+        await chief.post("settlement", f"/v1/bank-accounts/{party}/approval", seen)
 
     # ------------------------------------------------------------------------------------------------- the cycles
 
@@ -212,6 +213,7 @@ class Clearing:
             "amount_fen": 120_000,
             "fund_pay_type": "390200",
             "origin": "supplement",
+            "person_name": scene.world.story.person.name,
             "reference": "BZF-0001",
             "reason": "大病保险补支付",
             "timing": "at_once",
@@ -237,8 +239,9 @@ class Clearing:
         shown = (refused["state"], refused["cards"][0]["account"].endswith(CARDS[0][-4:]))
         scene.stage.say(f"退票 the bank refuses the card {refused['cards'][0]['account']}: {refused['refusal']}")
         scene.checks.equal("a payout the bank refused is back in the queue 退回队列", shown, ("refused", True))
-        await officer.post("settlement", f"{path}/cards", self._card(CARDS[1]), key=self._key(region))
-        await reviewer.post("settlement", f"{path}/card-approval", key=self._key(region))
+        entered = await officer.post("settlement", f"{path}/cards", self._card(CARDS[1]), key=self._key(region))
+        seen = {"card_no": entered["cards"][-1]["card_no"]}
+        await reviewer.post("settlement", f"{path}/card-approval", seen, key=self._key(region))
         again = await cashier.post("settlement", f"/v1/orders/{first}/repeat", key=self._key(region))
         await self.approve(chief, [again["order_id"]])
         await self.bank_answers()

@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.demo.chapters.clearing import Clearing
 from deploy.demo.client import until
 from deploy.demo.scene import Scene
+from shared.workdays import month_of, shanghai_day
 
 FOLDER = Path(".local/demo")
 """Where the files stay when the play is over."""
@@ -53,7 +54,10 @@ async def _verify(scene: Scene) -> None:
 
 
 async def _export(scene: Scene) -> list[Path]:
-    """The books of the clearing city and of the hospital of the story, as statements and as data."""
+    """The books of the clearing city and of the hospital of the story, as statements and as data.
+
+    Of the city also the month that now is, in which the cycle was cut and paid.
+    """
     story, period = scene.world.story, scene.world.period
     city = scene.city_of(story.facility.region)
     wanted: list[tuple[Callable[[str, str, Path], Awaitable[Path]], str, str]] = [
@@ -62,7 +66,11 @@ async def _export(scene: Scene) -> list[Path]:
     wanted += [
         (scene.facility(story.facility.code).download, story.facility.code, form) for form in ("xlsx", "parquet")
     ]
-    return [
+    written = [
         await download("settlement", f"/v1/books/{party}/exports/{period}.{form}", FOLDER / f"{party}-{period}.{form}")
         for download, party, form in wanted
     ]
+    cleared = month_of(shanghai_day(scene.clock.now()))
+    path = FOLDER / f"{city}-{cleared}.xlsx"
+    address = f"/v1/books/{city}/exports/{cleared}.xlsx"
+    return [*written, await scene.services.finance(city).download("settlement", address, path)]

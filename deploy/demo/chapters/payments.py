@@ -98,7 +98,7 @@ class Paying:
         scene.stage.say(f"确认 {len(cases)} cases confirmed by all their parties, {parties} confirmations")
         scene.checks.none("every case is confirmed by every party of its chain 各方均已确认", waiting)
 
-    async def _reminded(self, caller: Caller, dues: list[Any], event: str, title: str) -> None:
+    async def _reminded(self, caller: Caller, dues: list[Any], event: str, title: str, about: str = "case_id") -> None:
         """Let time pass until dues are near, and check that each of them is in the inbox of who let them wait."""
         scene = self._scene
         due_on = date.fromisoformat(dues[0]["due_on"])
@@ -106,19 +106,19 @@ class Paying:
             f"期限 {scene.name(caller.party)}: {len(dues)} dues by {due_on}, {dues[0]['working_days']} working days"
         )
         await scene.move_to(self._day_before(due_on, _REMINDED_AT))
-        expected = {due["case_id"] for due in dues}
+        expected = {due[about] for due in dues}
         reminders: list[Any] = []
 
         async def reminded() -> bool:
             inbox = await caller.pages("notification", "/v1/inbox")
             reminders[:] = [message for message in inbox if event in message["event_type"]]
-            return {message["fields"]["case_id"] for message in reminders} >= expected
+            return {message["fields"][about] for message in reminders} >= expected
 
         await until(f"{event} for {caller.party}", reminded, within_s=45, every_s=0.5)
         scene.stage.say(f"{title} reminder: {reminders[0]['text']}")
-        left = {(message["fields"]["case_id"], message["fields"]["working_days_left"]) for message in reminders}
+        left = {(message["fields"][about], message["fields"]["working_days_left"]) for message in reminders}
         what = f"{scene.name(caller.party)} is reminded of every due once, {_REMINDED_AT} working days before {title}"
-        scene.checks.equal(what, sorted(left), sorted((case_id, _REMINDED_AT) for case_id in expected))
+        scene.checks.equal(what, sorted(left), sorted((one, _REMINDED_AT) for one in expected))
 
     def _day_before(self, day: date, working_days: int) -> date:
         """The last day with so many working days left."""
@@ -198,8 +198,13 @@ class Paying:
         """The forgetful agency is reminded and pays; whatever waited for its money goes on."""
         scene = self._scene
         cashier = scene.services.finance(late)
-        due = [d for d in await cashier.pages("settlement", "/v1/due") if d["kind"] == "remittance"]
-        await self._reminded(cashier, due, "RemittanceDue", "上解提醒")
+        tasks = await cashier.pages("settlement", "/v1/agenda")
+        due = [
+            {"position_id": t["reference"], "due_on": t["due_on"], "working_days": t["working_days_left"]}
+            for t in tasks
+            if t["kind"] in ("remittance", "disbursement") and t["reference"]
+        ]
+        await self._reminded(cashier, due, "PositionDue", "清算净额提醒", about="position_id")
         await self._pay_rounds(self._agencies)
 
     async def show_story(self) -> None:

@@ -36,20 +36,24 @@ async def tell(parts: Notification, tx: Connection, envelopes: Sequence[Envelope
         regions=parts.regions,
         templates=parts.templates.about(kind),
         targets=[Target(s.subscription_id, s.party) for s in await store.subscriptions_to(tx, [kind.type_name()])],
-        facility_regions=await _facility_regions(tx, envelopes) if issubclass(kind, NAMES_ONLY_FACILITY) else {},
+        facility_regions=await _facility_regions(parts, tx, envelopes) if issubclass(kind, NAMES_ONLY_FACILITY) else {},
         languages=await store.languages(tx, sorted(persons)),
     )
     messages = [message for envelope in envelopes for message in drafts(envelope, known)]
     await store.add_messages(tx, messages, parts.settings.attempts_max, now)
 
 
-async def _facility_regions(tx: Connection, envelopes: Sequence[Envelope[Event]]) -> dict[str, str]:
+async def _facility_regions(
+    parts: Notification, tx: Connection, envelopes: Sequence[Envelope[Event]]
+) -> dict[str, str]:
+    """Where those who stated are: a facility where it is registered, an agency in its own region. Raises Refused."""
     codes = sorted({getattr(envelope.event, "facility_code") for envelope in envelopes})  # noqa: B009
+    agencies = {code: code for code in codes if code in parts.regions}
     found = await store.facilities(tx, codes)
-    missing = [errors.FACILITY_UNKNOWN(facility=code) for code in codes if code not in found]
+    missing = [errors.FACILITY_UNKNOWN(facility=code) for code in codes if code not in found and code not in agencies]
     if missing:
         raise Refused(*missing)
-    return {code: facility.region for code, facility in found.items()}
+    return agencies | {code: facility.region for code, facility in found.items()}
 
 
 def may_see(parts: Notification, principal: Principal, message: Message) -> bool:

@@ -8,7 +8,9 @@ from services.settlement.api import (
     cases,
     clearing,
     clocks,
+    drilling,
     files,
+    identifications,
     invariants,
     items,
     objections,
@@ -19,6 +21,7 @@ from services.settlement.api import (
     requests,
     statements,
     terms,
+    withholdings,
 )
 from services.settlement.api.calls import router
 
@@ -30,7 +33,9 @@ __all__ = [
     "cases",
     "clearing",
     "clocks",
+    "drilling",
     "files",
+    "identifications",
     "invariants",
     "items",
     "objections",
@@ -42,4 +47,5 @@ __all__ = [
     "router",
     "statements",
     "terms",
+    "withholdings",
 ]

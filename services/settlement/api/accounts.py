@@ -13,6 +13,7 @@ from services.settlement.api.books import check_book
 from services.settlement.api.calls import AREA, ReaderCall, router
 from services.settlement.schemas.accounts import AccountStatementView, ExportForm
 from services.settlement.store import accounts as store
+from services.settlement.use_cases.archive_bounds import refuse_archived_period
 from services.settlement.use_cases.exports import MEDIA_TYPES, Export, export
 from shared.http.routing import respond
 from shared.http.types import Code, Month
@@ -26,7 +27,7 @@ CHUNK_BYTES = 64 * 1024
     "GET",
     "/v1/books/{party}/account-statements/{period}",
     view=AccountStatementView,
-    refusals=(*AREA, errors.PARTY_UNKNOWN),
+    refusals=(*AREA, errors.PARTY_UNKNOWN, errors.BOOKS_ARCHIVED),
     tags=TAGS,
 )
 async def get_account_statement(call: ReaderCall, party: Code, period: Month) -> Response:
@@ -34,13 +35,14 @@ async def get_account_statement(call: ReaderCall, party: Code, period: Month) ->
     async with call.service.database.read() as reader:
         await check_book(reader, call, party)
         rows = await store.accounts_of_month(reader, party, period)
+        await refuse_archived_period(reader, period)
     return respond(AccountStatementView.of(party, period, rows))
 
 
 @router.endpoint(
     "GET",
     "/v1/books/{party}/exports/{period}.{form}",
-    refusals=(*AREA, errors.PARTY_UNKNOWN, errors.EXPORT_TOO_LARGE),
+    refusals=(*AREA, errors.PARTY_UNKNOWN, errors.EXPORT_TOO_LARGE, errors.BOOKS_ARCHIVED),
     tags=TAGS,
     files=tuple(MEDIA_TYPES.values()),
 )

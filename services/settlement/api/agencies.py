@@ -30,6 +30,7 @@ AgencyCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.PARTNER)]
         errors.MONTH_NOT_OVER,
         errors.TOTAL_REPEATED,
         errors.REGION_UNKNOWN,
+        errors.BOOKS_ARCHIVED,
     ),
     tags=["statements"],
 )

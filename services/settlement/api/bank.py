@@ -11,6 +11,7 @@ from services.settlement.api.calls import AREA, router, sight
 from services.settlement.schemas.items import ItemNo
 from services.settlement.schemas.orders import (
     AccountBody,
+    AccountDecisionBody,
     AccountVersions,
     AccountView,
     BankItemQuery,
@@ -55,7 +56,7 @@ async def propose_bank_account(call: KeepingCall, party: Code, body: AccountBody
     return respond(AccountView.of(found), 201)
 
 
-DECIDING = (*AREA, errors.ACCOUNT_UNKNOWN, errors.SAME_PERSON)
+DECIDING = (*AREA, errors.ACCOUNT_UNKNOWN, errors.ACCOUNT_CHANGED, errors.SAME_PERSON)
 
 
 @router.endpoint(
@@ -65,19 +66,22 @@ DECIDING = (*AREA, errors.ACCOUNT_UNKNOWN, errors.SAME_PERSON)
     refusals=(*DECIDING, errors.ACCOUNT_TAKEN),
     tags=TAGS,
 )
-async def approve_bank_account(call: KeepingCall, party: Code) -> Response:
+async def approve_bank_account(call: KeepingCall, party: Code, body: AccountDecisionBody) -> Response:
     """Another person of the agency puts the account in force: from now on money comes from there, or goes there."""
-    return respond(
-        AccountView.of(await bank_accounts.decide(call.service, call.principal, party, call.now, approved=True))
-    )
+    return await _decide(call, party, body, approved=True)
 
 
 @router.endpoint("POST", "/v1/bank-accounts/{party}/refusal", view=AccountView, refusals=DECIDING, tags=TAGS)
-async def decline_bank_account(call: KeepingCall, party: Code) -> Response:
+async def decline_bank_account(call: KeepingCall, party: Code, body: AccountDecisionBody) -> Response:
     """Another person of the agency turns the account down."""
-    return respond(
-        AccountView.of(await bank_accounts.decide(call.service, call.principal, party, call.now, approved=False))
+    return await _decide(call, party, body, approved=False)
+
+
+async def _decide(call: Call[Settlement], party: str, body: AccountDecisionBody, *, approved: bool) -> Response:
+    decided = await bank_accounts.decide(
+        call.service, call.principal, party, body.version_no, call.now, approved=approved
     )
+    return respond(AccountView.of(decided))
 
 
 @router.endpoint(
@@ -117,10 +121,10 @@ async def list_bank_items(call: WatchingCall, query: BankItemQuery) -> Response:
     "POST",
     "/v1/bank-items/{item_no}/explanation",
     view=BankItemView,
-    refusals=(*AREA, errors.BANK_ITEM_UNKNOWN, errors.BANK_ITEM_CLOSED),
+    refusals=(*AREA, errors.BANK_ITEM_UNKNOWN, errors.BANK_ITEM_CLOSED, errors.BANK_ITEM_ON_SUSPENSE),
     tags=TAGS,
 )
 async def explain_bank_item(call: WatchingCall, item_no: ItemNo, body: ExplanationBody) -> Response:
-    """Close an item with a word on what it was; the books do not change by it."""
+    """Close an item with a word on what it was; the books do not change by it. Money on suspense is identified."""
     found = await bank_items.explain(call.service, call.principal, item_no, body.note, call.now)
     return respond(BankItemView.of(found))

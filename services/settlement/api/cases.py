@@ -19,8 +19,9 @@ from services.settlement.schemas.cases import (
     DueOfCaseView,
     DueView,
 )
-from services.settlement.store import books, dues, payments
+from services.settlement.store import books, drilling, dues, payments
 from services.settlement.store import cases as store
+from services.settlement.use_cases.archive_bounds import refuse_archived_case
 from services.settlement.use_cases.confirmations import confirm_cases
 from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA
@@ -70,6 +71,8 @@ async def get_case(call: ReaderCall, case_id: Id) -> Response:
             await store.steps_of(reader, case_id),
             await dues.suspensions(reader, case_id),
             await store.carried_confirmations(reader, case_id),
+            await drilling.hops_paid(reader, case_id),
+            await drilling.carried_counts(reader, case_id),
         )
     return respond(detail)
 
@@ -78,7 +81,7 @@ async def get_case(call: ReaderCall, case_id: Id) -> Response:
     "GET",
     "/v1/cases/{case_id}/bills",
     view=PageView[BillView],
-    refusals=(*AREA, errors.CASE_UNKNOWN, CURSOR_INVALID),
+    refusals=(*AREA, errors.CASE_UNKNOWN, errors.BOOKS_ARCHIVED, CURSOR_INVALID),
     tags=["cases"],
 )
 async def list_bills_of_case(call: ReaderCall, case_id: Id, query: PageQuery) -> Response:
@@ -86,6 +89,7 @@ async def list_bills_of_case(call: ReaderCall, case_id: Id, query: PageQuery) ->
     async with call.service.database.read() as reader:
         await visible_case(reader, call, case_id)
         rows = await books.bills_of_case(reader, case_id, query.after, query.limit + 1)
+        await refuse_archived_case(reader, case_id)
     return respond(page(rows, query, lambda b: b.settlement_id, BillView.of))
 
 
@@ -112,7 +116,7 @@ async def confirm_many_cases(call: ConfirmingCall, body: ConfirmationsBody) -> R
 
 @router.endpoint("GET", "/v1/due", view=PageView[DueOfCaseView], refusals=(CURSOR_INVALID,), tags=["cases"])
 async def list_due(call: ReaderCall, query: PageQuery) -> Response:
-    """What is due for the caller's party, the nearest day first."""
+    """What is due of cases for the caller's party, the nearest day first; of one in a cycle its positions are due."""
     calendar, today = call.service.calendar, shanghai_day(call.now)
     async with call.service.database.read() as reader:
         rows = await dues.dues_of_party(reader, call.principal.party, query.after, query.limit + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from starlette.responses import Response
@@ -28,7 +27,7 @@ from services.settlement.store.clearing import Cycle, Position
 from services.settlement.store.cycles import ProofLine
 from services.settlement.use_cases import clearing as use_cases
 from services.settlement.use_cases.parts import Settlement, Sight
-from services.settlement.use_cases.unpaid import apply_rule
+from services.settlement.use_cases.unpaid import approve_draw, deal
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.database import Connection
 from shared.http.call import Allow, Call
@@ -156,12 +155,12 @@ async def list_cases_of_cycle(call: ReaderCall, cycle_id: Id, query: PageQuery) 
 async def get_position(call: ReaderCall, position_id: Id) -> Response:
     """One position, and whose money it waits for."""
     async with call.service.database.read() as reader:
-        position = await _visible_position(reader, call, position_id)
+        position = await visible_position(reader, call, position_id)
         waits = await store.waiting(reader, position.cycle_id, [position_id])
     return respond(PositionView.of(position, waits.get(position_id, [])))
 
 
-async def _visible_position(reader: Connection, call: Call[Settlement], position_id: str) -> Position:
+async def visible_position(reader: Connection, call: Call[Settlement], position_id: str) -> Position:
     """A position the caller may see. Raises Refused."""
     found = (await store.positions(reader, [position_id])).get(position_id)
     if found is None:
@@ -181,9 +180,27 @@ async def _visible_position(reader: Connection, call: Call[Settlement], position
 async def get_proof_of_position(call: ReaderCall, position_id: Id, query: PageQuery) -> Response:
     """What makes up a position: each hop of each case. The bills of a case are in `/v1/cases/{case_id}/bills`."""
     async with call.service.database.read() as reader:
-        await _visible_position(reader, call, position_id)
+        await visible_position(reader, call, position_id)
         rows = await reading.proof(reader, position_id, _after(query.after), query.limit + 1)
     return respond(page(rows, query, _cursor, ProofLineView.of))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/clearing-positions/{position_id}/collection",
+    view=PositionView,
+    refusals=(*AREA, errors.POSITION_UNKNOWN, errors.POSITION_NOT_OPEN),
+    tags=TAGS,
+)
+async def collect_position(call: ClearingCall, position_id: Id) -> Response:
+    """Collect what a facility owes and a cycle carried (收回), such as when no bills of it will come any more."""
+
+    async def work(tx: Connection) -> Answer:
+        found = await use_cases.collect(call.service, tx, call.principal, position_id, call.now)
+        waits = await store.waiting(tx, found.cycle_id, [position_id])
+        return answer_of(PositionView.of(found, waits.get(position_id, [])))
+
+    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
 
 
 @router.endpoint(
@@ -237,18 +254,46 @@ def _after(cursor: str) -> tuple[str, int]:
         errors.POSITION_NOT_OPEN,
         errors.POSITION_NOT_OVERDUE,
         errors.AVAILABLE_MISSING,
+        errors.AVAILABLE_IN_FULL,
         errors.CASES_RELIED_ON,
     ),
     tags=TAGS,
 )
 async def apply_unpaid_rule(call: ClearingCall, position_id: Id, body: UnpaidBody) -> Response:
-    """An overdue position is dealt with by its payer's terms: prepayment, postponing, paying in part (未上解处理)."""
+    """An overdue position is dealt with by its payer's terms: postponing, paying in part (未上解处理).
+
+    Paying it out of the prepayment is only proposed by this: another person approves it.
+    """
 
     async def work(tx: Connection) -> Answer:
-        left: Sequence[str] = await apply_rule(
-            call.service, tx, call.principal, position_id, body.available_fen, call.now
-        )
-        return answer_of(UnpaidView(position_id=position_id, left=list(left)))
+        left = await deal(call.service, tx, call.principal, position_id, body.available_fen, call.now)
+        return answer_of(UnpaidView(position_id=position_id, left=left or [], proposed=left is None))
 
     key = call.request_key(body.model_dump_json())
     return respond_with(await once(call.service.database, key, call.now, work))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/clearing-positions/{position_id}/unpaid/approval",
+    view=UnpaidView,
+    refusals=(
+        *AREA,
+        errors.POSITION_UNKNOWN,
+        errors.POSITION_OF_FACILITY,
+        errors.POSITION_NOT_OPEN,
+        errors.POSITION_NOT_OVERDUE,
+        errors.DRAW_MISSING,
+        errors.SAME_PERSON,
+        errors.CASES_RELIED_ON,
+    ),
+    tags=TAGS,
+)
+async def approve_prepayment_draw(call: ClearingCall, position_id: Id) -> Response:
+    """Another person of the clearing agency agrees that the payer's prepayment pays the position (预付金抵付)."""
+
+    async def work(tx: Connection) -> Answer:
+        left = await approve_draw(call.service, tx, call.principal, position_id, call.now)
+        return answer_of(UnpaidView(position_id=position_id, left=left, proposed=False))
+
+    return respond_with(await once(call.service.database, call.request_key(), call.now, work))

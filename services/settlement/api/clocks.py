@@ -22,25 +22,36 @@ from services.settlement.schemas.clocks import (
 from services.settlement.store import agenda as store
 from services.settlement.use_cases import clocks as use_cases
 from services.settlement.use_cases.parts import Settlement
-from shared.auth import Role
+from shared.auth import Role, person_of
 from shared.http.call import Allow, Call
 from shared.http.paging import CURSOR_INVALID, PageView, page
 from shared.http.routing import respond
 from shared.http.types import Code, Id
 from shared.refusals import Refused
-from shared.workdays import shanghai_day
+from shared.workdays import month_of, shanghai_day
 
 AssigningCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.REVIEWER, Role.FINANCE)]
 
 TAGS = ["clocks"]
 STOPPING = (*AREA, errors.CASE_UNKNOWN, errors.DUE_UNKNOWN)
-MONEY = (DueKind.RECONCILIATION, DueKind.REMITTANCE, DueKind.DISBURSEMENT)
+MONEY = (DueKind.RECONCILIATION, DueKind.REMITTANCE, DueKind.DISBURSEMENT, "payment_approval")
 CASEWORK = ("item", "objection", "escalation")
+ORDERS = ("order_approval", "order_repeat")
+SECOND_LOOKS = ("payout_approval", "card_approval", "cancellation_approval", "withholding_approval")
 DOES: dict[Role, tuple[str, ...]] = {
-    Role.FINANCE: MONEY,
-    Role.OFFICER: CASEWORK,
-    Role.REVIEWER: CASEWORK,
-    Role.FACILITY: (*MONEY, *CASEWORK),
+    Role.FINANCE: (
+        *MONEY,
+        *ORDERS,
+        "order_review",
+        "bank_item",
+        "payout_order",
+        "prepayment_order",
+        "prepayment_yellow",
+        "prepayment_red",
+    ),
+    Role.OFFICER: (*CASEWORK, *SECOND_LOOKS),
+    Role.REVIEWER: (*CASEWORK, "order_review", *SECOND_LOOKS),
+    Role.FACILITY: (*MONEY, *ORDERS, *CASEWORK),
     Role.PARTNER: (*MONEY, *CASEWORK),
 }
 """Which kinds of tasks a role does."""
@@ -84,6 +95,7 @@ async def list_agenda(call: ReaderCall, query: AgendaQuery) -> Response:
         rows = await store.agenda(
             reader,
             who.party,
+            month_of(today),
             _after(query),
             query.limit + 1,
             subject=who.subject if query.mine else None,
@@ -111,8 +123,9 @@ def _refuse() -> tuple[date, str]:
 async def assign_task(call: AssigningCall, body: AssignmentBody) -> Response:
     """Give a task of the caller's party to one person of it, or to nobody (分派)."""
     who = call.principal
+    subject = None if body.subject is None else person_of(body.subject)
     async with call.service.database.transaction() as tx:
-        if not await store.agenda_holds(tx, who.party, body.ref):
+        if not await store.agenda_holds(tx, who.party, month_of(shanghai_day(call.now)), body.ref):
             raise Refused(errors.TASK_UNKNOWN(pointer="/ref"))
-        await store.assign(tx, who.party, body.ref, body.subject, who.subject, call.now)
-    return respond(AssignmentView(ref=body.ref, party=who.party, assigned_to=body.subject))
+        await store.assign(tx, who.party, body.ref, subject, who.subject, call.now)
+    return respond(AssignmentView(ref=body.ref, party=who.party, assigned_to=subject))

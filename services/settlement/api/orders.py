@@ -54,7 +54,7 @@ async def review_orders(call: ReviewingCall, body: OrderIdsBody) -> Response:
     """Review orders above the amount that needs it (复审); each has its own result."""
 
     async def work(tx: Connection) -> Outcomes:
-        return await use_cases.review(tx, call.principal, body.order_ids, call.now)
+        return await use_cases.review(call.service, tx, call.principal, body.order_ids, call.now)
 
     return await _each(call, body.model_dump_json(), work)
 

@@ -38,6 +38,7 @@ PROPOSING = (
     errors.HOP_TO_BE_NETTED,
     errors.PAYMENT_EXISTS,
     errors.PAYMENT_DONE,
+    errors.PAYMENT_TOO_LARGE,
 )
 
 
@@ -80,6 +81,7 @@ async def propose_many_payments(call: PayingCall, body: PaymentBatchBody) -> Res
         errors.NOT_PAYER_OF_ORDER,
         errors.ORDER_STATE,
         errors.REVIEW_MISSING,
+        errors.ORDER_WAY_CHANGED,
         errors.ACCOUNT_MISSING,
     ),
     tags=TAGS,

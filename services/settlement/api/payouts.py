@@ -8,7 +8,15 @@ from starlette.responses import Response
 
 from services.settlement import errors
 from services.settlement.api.calls import AREA, router, sight
-from services.settlement.schemas.payouts import CardBody, PayoutBody, PayoutDetail, PayoutQuery, PayoutView
+from services.settlement.schemas.payouts import (
+    CancellationBody,
+    CardApprovalBody,
+    CardBody,
+    PayoutBody,
+    PayoutDetail,
+    PayoutQuery,
+    PayoutView,
+)
 from services.settlement.store import payouts as store
 from services.settlement.use_cases import payouts as use_cases
 from services.settlement.use_cases.parts import Settlement
@@ -26,7 +34,13 @@ TAGS = ["payouts"]
 EnteringCall = Annotated[Call[Settlement], Allow(Role.OFFICER, idempotent=True)]
 DecidingCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.REVIEWER, idempotent=True)]
 LookingCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.REVIEWER, Role.FINANCE)]
-CARD = (errors.PAPER_MISSING, errors.AGENT_WRONG, errors.ACCOUNT_INVALID, errors.BANK_CODE_INVALID)
+CARD = (
+    errors.PAPER_MISSING,
+    errors.AGENT_WRONG,
+    errors.HOLDER_NOT_PERSON,
+    errors.ACCOUNT_INVALID,
+    errors.BANK_CODE_INVALID,
+)
 DECISION = (
     errors.PAYOUT_UNKNOWN,
     errors.NOT_PAYER_OF_ORDER,
@@ -38,13 +52,19 @@ DECISION = (
 def _key_text(call: Call[Settlement], body: PayoutBody | CardBody) -> str:
     """A body for the idempotency key: what of it is secret stands there as a keyed hash."""
     card = body.card if isinstance(body, PayoutBody) else body
-    secret = (card.holder, card.account_no, card.agent_name)
+    person = body.person_name if isinstance(body, PayoutBody) else None
+    secret = (card.holder, card.account_no, card.agent_name, person)
     shown = "\n".join("" if text is None else text.get_secret_value() for text in secret)
     return f"{body.model_dump_json()} {call.service.bank.keys.lookup_hash(shown)}"
 
 
 @router.endpoint(
-    "POST", "/v1/payouts", status=201, view=PayoutDetail, refusals=(*CARD, errors.PAYOUT_EXISTS), tags=TAGS
+    "POST",
+    "/v1/payouts",
+    status=201,
+    view=PayoutDetail,
+    refusals=(*CARD, errors.FUND_UNKNOWN, errors.PERSONAL_NUMBER, errors.PAYOUT_EXISTS),
+    tags=TAGS,
 )
 async def enter_payout(call: EnteringCall, body: PayoutBody) -> Response:
     """Enter a payout of the own agency to a person (待遇支付): a supplement, or a claim on paper."""
@@ -87,7 +107,7 @@ async def _decide(call: Call[Settlement], payout_id: str, *, approved: bool) -> 
     tags=TAGS,
 )
 async def enter_card(call: EnteringCall, payout_id: Id, body: CardBody) -> Response:
-    """Enter another card for a payout that the bank refused."""
+    """Enter another card for a payout that is owed and not paid, such as one that the bank refused."""
 
     async def work(tx: Connection) -> Answer:
         await use_cases.propose_card(call.service, tx, call.principal, payout_id, body.handed_in, call.now)
@@ -101,14 +121,82 @@ async def enter_card(call: EnteringCall, payout_id: Id, body: CardBody) -> Respo
     "POST",
     "/v1/payouts/{payout_id}/card-approval",
     view=PayoutDetail,
-    refusals=(*DECISION, errors.CARD_UNKNOWN),
+    refusals=(*DECISION, errors.CARD_UNKNOWN, errors.CARD_CHANGED, errors.PAYOUT_ORDERED),
     tags=TAGS,
 )
-async def approve_card(call: DecidingCall, payout_id: Id) -> Response:
-    """Another person of the agency approves the new card: the payout goes there when its order is repeated."""
+async def approve_card(call: DecidingCall, payout_id: Id, body: CardApprovalBody) -> Response:
+    """Another person of the agency approves the new card that was looked at: what is ordered from now on goes there."""
 
     async def work(tx: Connection) -> Answer:
-        await use_cases.approve_card(tx, call.principal, payout_id, call.now)
+        await use_cases.approve_card(tx, call.principal, payout_id, body.card_no, call.now)
+        return answer_of(await _detail(call, tx, payout_id))
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))
+
+
+CANCELLING = (
+    errors.PAYOUT_UNKNOWN,
+    errors.NOT_PAYER_OF_ORDER,
+    errors.PAYOUT_STATE,
+    errors.PAYOUT_ORDERED,
+    errors.PAYOUT_MONEY_LEFT,
+)
+
+
+@router.endpoint(
+    "POST",
+    "/v1/payouts/{payout_id}/cancellations",
+    status=201,
+    view=PayoutDetail,
+    refusals=(*CANCELLING, errors.PERSONAL_NUMBER, errors.CANCELLATION_WAITS),
+    tags=TAGS,
+)
+async def propose_cancellation(call: EnteringCall, payout_id: Id, body: CancellationBody) -> Response:
+    """Say that a payout was approved by mistake (作废): possible as long as no order of it is under way or was paid."""
+
+    async def work(tx: Connection) -> Answer:
+        await use_cases.propose_cancellation(tx, call.principal, payout_id, body.reason, call.now)
+        return answer_of(await _detail(call, tx, payout_id), 201)
+
+    key = call.request_key(body.model_dump_json())
+    return respond_with(await once(call.service.database, key, call.now, work))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/payout-cancellations/{cancellation_id}/approval",
+    view=PayoutDetail,
+    refusals=(*CANCELLING, errors.CANCELLATION_UNKNOWN, errors.CANCELLATION_DECIDED, errors.SAME_PERSON),
+    tags=TAGS,
+)
+async def approve_cancellation(call: DecidingCall, cancellation_id: Id) -> Response:
+    """Another person of the agency cancels the payout: it is not owed any more, its document can be entered anew."""
+    return await _decide_cancellation(call, cancellation_id, approved=True)
+
+
+@router.endpoint(
+    "POST",
+    "/v1/payout-cancellations/{cancellation_id}/refusal",
+    view=PayoutDetail,
+    refusals=(
+        errors.NOT_PAYER_OF_ORDER,
+        errors.CANCELLATION_UNKNOWN,
+        errors.CANCELLATION_DECIDED,
+        errors.SAME_PERSON,
+    ),
+    tags=TAGS,
+)
+async def decline_cancellation(call: DecidingCall, cancellation_id: Id) -> Response:
+    """Another person of the agency lets the payout stand."""
+    return await _decide_cancellation(call, cancellation_id, approved=False)
+
+
+async def _decide_cancellation(call: Call[Settlement], cancellation_id: str, *, approved: bool) -> Response:
+    async def work(tx: Connection) -> Answer:
+        payout_id = await use_cases.decide_cancellation(
+            call.service, tx, call.principal, cancellation_id, call.now, approved=approved
+        )
         return answer_of(await _detail(call, tx, payout_id))
 
     return respond_with(await once(call.service.database, call.request_key(), call.now, work))
@@ -146,4 +234,4 @@ async def _detail(call: Call[Settlement], tx: Connection, payout_id: str) -> Pay
     if found.region not in sight(call).areas:
         raise Refused(NOT_YOUR_AREA(party=found.region))
     cards = use_cases.masked(call.service.bank, await store.cards(tx, payout_id))
-    return PayoutDetail.of_all(found, cards)
+    return PayoutDetail.of_all(found, cards, await store.cancellations(tx, payout_id))

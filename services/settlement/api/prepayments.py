@@ -18,7 +18,7 @@ from shared.http.call import Call
 from shared.http.idempotency import Answer, once
 from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
 from shared.http.routing import answer_of, respond, respond_with
-from shared.http.types import RegionCode
+from shared.http.types import Id, RegionCode
 from shared.refusals import Refused
 from shared.workdays import month_of, shanghai_day
 
@@ -114,3 +114,35 @@ async def top_up_prepayment(call: ClearingCall, body: TopUpBody) -> Response:
 
     key = call.request_key(body.model_dump_json())
     return respond_with(await once(call.service.database, key, call.now, work))
+
+
+ENDING = (
+    errors.MOVEMENT_UNKNOWN,
+    errors.TOP_UP_NOT_YOURS,
+    errors.TOP_UP_BY_LEVEL,
+    errors.POSITION_NOT_OPEN,
+)
+
+
+@router.endpoint(
+    "POST", "/v1/prepayment-movements/{movement_id}/withdrawal", view=MovementView, refusals=ENDING, tags=TAGS
+)
+async def withdraw_top_up(call: ClearingCall, movement_id: Id) -> Response:
+    """The lender takes back a top-up it asked for (撤回), as long as no order of it is under way."""
+    return await _end(call, movement_id, withdrawn=True)
+
+
+@router.endpoint(
+    "POST", "/v1/prepayment-movements/{movement_id}/refusal", view=MovementView, refusals=ENDING, tags=TAGS
+)
+async def decline_top_up(call: ClearingCall, movement_id: Id) -> Response:
+    """The holder declines a top-up that the lender asked for (退回), as long as no order of it is under way."""
+    return await _end(call, movement_id, withdrawn=False)
+
+
+async def _end(call: Call[Settlement], movement_id: str, *, withdrawn: bool) -> Response:
+    async def work(tx: Connection) -> Answer:
+        ended = await use_cases.end_top_up(tx, call.principal, movement_id, call.now, withdrawn=withdrawn)
+        return answer_of(MovementView.of(ended))
+
+    return respond_with(await once(call.service.database, call.request_key(), call.now, work))

@@ -17,20 +17,35 @@ from shared.refusals import Refused
 from shared.workdays import shanghai_day
 
 TAGS = ["terms"]
-CHOOSING = (errors.TERMS_BACKDATED, errors.TERMS_EMPTY, errors.TERMS_WARNINGS)
+CHOOSING = (errors.TERMS_BACKDATED, errors.TERMS_EMPTY, errors.TERMS_WARNINGS, errors.TERMS_GIVEN_UP)
+APPROVING = (
+    *AREA,
+    errors.TERMS_UNKNOWN,
+    errors.TERMS_DECIDED,
+    errors.SAME_PERSON,
+    errors.TERMS_OUTDATED,
+    *CHOOSING,
+)
 DECIDING = (*AREA, errors.TERMS_UNKNOWN, errors.TERMS_DECIDED, errors.SAME_PERSON)
 
 
 @router.endpoint("POST", "/v1/terms", status=201, view=ProposalView, refusals=(*AREA, *CHOOSING), tags=TAGS)
 async def propose_terms(call: OfficerCall, body: TermsBody) -> Response:
-    """Propose terms for the caller's own region (区域约定); another person of it puts them in force."""
+    """Propose terms for the caller's own region (区域约定); another person of it puts them in force.
+
+    What it does not name stays as the region chose it before. The answer shows all terms that will hold, and which
+    change.
+    """
     made = await use_cases.propose(call.service, call.principal, body.choice(), body.reason, call.now)
     return respond(ProposalView.of(made), 201)
 
 
-@router.endpoint("POST", "/v1/terms/{terms_no}/approval", view=ProposalView, refusals=(*DECIDING, *CHOOSING), tags=TAGS)
+@router.endpoint("POST", "/v1/terms/{terms_no}/approval", view=ProposalView, refusals=APPROVING, tags=TAGS)
 async def approve_terms(call: ApprovingCall, terms_no: TermsNo) -> Response:
-    """Another person of the region puts terms in force (四眼): clocks that start from their day on follow them."""
+    """Another person of the region puts terms in force (四眼): clocks that start from their day on follow them.
+
+    What holds is what the proposal shows: when something else has changed since, it is proposed again.
+    """
     made = await use_cases.decide(call.service, call.principal, terms_no, call.now, approved=True)
     return respond(ProposalView.of(made))
 

@@ -5,6 +5,7 @@ A file that declares a document type is not looked at any further, so that nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from xsdata.exceptions import ConverterWarning, ParserError
 from xsdata.formats.dataclass.parsers import XmlParser
 from xsdata.formats.dataclass.parsers.config import ParserConfig
 from xsdata.formats.dataclass.parsers.handlers import XmlEventHandler
+from xsdata.models.datatype import XmlDate, XmlDateTime
 
 from services.settlement.rules.banking import (
     CURRENCY,
@@ -30,12 +32,17 @@ from services.settlement.rules.banking import (
     StatusLine,
     StatusReport,
 )
+from services.settlement.rules.ledger import MOVED_MAX_FEN
+from shared.money import MAX_FEN
 
 _ISO: Final = "urn:iso:std:iso:20022:tech:xsd:"
 _DEPTH_MAX: Final = 64
 _CLOSING: Final = "CLBD"
 """Closing balance of the booked entries."""
 _BOOKED: Final = "BOOK"
+_NOT_YET: Final = ("PDNG", "INFO", "FUTR")
+"""Entries that are only announced."""
+_FIELD: Final = re.compile(r"'([a-z][a-z0-9_]*)'")
 _NO_REFERENCE: Final = ("", "NOTPROVIDED")
 
 T = TypeVar("T")
@@ -92,9 +99,17 @@ def _parsed(content: bytes, form: type[T]) -> T:
     )
     try:
         return XmlParser(config=config, handler=XmlEventHandler).from_bytes(content, form)
-    except (ParserError, ConverterWarning, TypeError, ValueError) as error:
-        # The message of the error could repeat what the file holds.
+    except TypeError as error:
+        # Only names of its form: what else the message of an error says could be what the file holds.
+        names = _FIELD.findall(str(error)) if "missing" in str(error) else []
+        raise MessageFaulty(Fault.STRUCTURE, f"{', '.join(map(_tag, names))} is missing" if names else "") from None
+    except (ParserError, ConverterWarning, ValueError) as error:
         raise MessageFaulty(Fault.STRUCTURE, type(error).__name__) from None
+
+
+def _tag(field: str) -> str:
+    """A field as the form writes it: `cdt_dbt_ind` is CdtDbtInd."""
+    return "".join(part.capitalize() for part in field.split("_"))
 
 
 def _status_report(content: bytes) -> StatusReport:
@@ -132,6 +147,8 @@ def _account_message(kind: str, header: Any, reports: Iterable[Any]) -> AccountM
 
 
 def _account_report(report: Any) -> AccountReport:
+    if report.acct.ccy not in (None, CURRENCY):
+        raise MessageFaulty(Fault.CURRENCY)
     number = report.acct.id.othr.id if report.acct.id.othr is not None else report.acct.id.iban
     lines = [line for entry in report.ntry for line in _lines(entry)]
     closing = next((b for b in getattr(report, "bal", ()) if b.tp.cd_or_prtry.cd == _CLOSING), None)
@@ -139,20 +156,22 @@ def _account_report(report: Any) -> AccountReport:
 
 
 def _closing(balance: Any) -> Closing:
-    amount_fen = _fen(balance.amt)
-    return Closing(_day(balance.dt), amount_fen if balance.cdt_dbt_ind.value == "CRDT" else -amount_fen)
+    amount_fen = _fen(balance.amt, MAX_FEN)
+    return Closing(_day(balance.dt), amount_fen if _side(balance.cdt_dbt_ind) == "CRDT" else -amount_fen)
 
 
 def _lines(entry: Any) -> Iterator[BankLine]:
     """An entry, or each of the transactions that were booked as one; what is only announced is left out."""
-    if entry.sts.cd != _BOOKED:
+    if entry.sts.cd in _NOT_YET:
         return
+    if entry.sts.cd != _BOOKED:
+        raise MessageFaulty(Fault.STRUCTURE, "Sts is none of those that are known")
     details = [one for group in entry.ntry_dtls for one in group.tx_dtls]
     if not details:
         yield _line(entry, None)
         return
-    lines = [_line(entry, detail) for detail in details]
-    if len(lines) > 1 and sum(_signed(line) for line in lines) != _signed(_line(entry, None)):
+    lines = [_line(entry, detail, number if len(details) > 1 else 0) for number, detail in enumerate(details, 1)]
+    if sum(_signed(line) for line in lines) != _signed(_line(entry, None)):
         raise MessageFaulty(Fault.AMOUNT, "the transactions of an entry do not add up to it")
     yield from lines
 
@@ -161,28 +180,43 @@ def _signed(line: BankLine) -> int:
     return line.amount_fen if line.debit else -line.amount_fen
 
 
-def _line(entry: Any, detail: Any | None) -> BankLine:
+def _line(entry: Any, detail: Any | None, number: int = 0) -> BankLine:
+    """An entry or one of its transactions; what has no name of its own among several is numbered."""
     references = detail.refs if detail is not None else None
     end_to_end_id = (references.end_to_end_id if references is not None else None) or ""
     indicator = (detail.cdt_dbt_ind if detail is not None else None) or entry.cdt_dbt_ind
     own_ref = references.acct_svcr_ref if references is not None else None
     returned = detail.rtr_inf if detail is not None else None
+    end_to_end_id = "" if end_to_end_id in _NO_REFERENCE else end_to_end_id
+    shared_ref = entry.acct_svcr_ref and number and not end_to_end_id
+    servicer_ref = own_ref or (f"{entry.acct_svcr_ref}/{number}" if shared_ref else entry.acct_svcr_ref) or ""
+    _wanted(servicer_ref or entry.ntry_ref or end_to_end_id, "AcctSvcrRef")
     return BankLine(
-        entry_ref=_wanted(own_ref or entry.acct_svcr_ref or entry.ntry_ref, "AcctSvcrRef"),
-        end_to_end_id="" if end_to_end_id in _NO_REFERENCE else end_to_end_id,
-        debit=indicator.value == "DBIT",
+        entry_ref=servicer_ref,
+        end_to_end_id=end_to_end_id,
+        debit=_side(indicator) == "DBIT",
         amount_fen=_fen((detail.amt if detail is not None else None) or entry.amt),
         booked_on=_day(_wanted(entry.bookg_dt or entry.val_dt, "BookgDt")),
         reason=_reason([returned] if returned is not None else []),
+        report_ref=entry.ntry_ref or "",
+        value_on=None if entry.val_dt is None else _day(entry.val_dt),
     )
 
 
-def _fen(amount: Any) -> int:
+def _side(indicator: Any) -> str:
+    """DBIT or CRDT. Raises MessageFaulty."""
+    side = getattr(indicator, "value", None)
+    if side not in ("DBIT", "CRDT"):
+        raise MessageFaulty(Fault.STRUCTURE, "CdtDbtInd is missing")
+    return str(side)
+
+
+def _fen(amount: Any, at_most_fen: int = MOVED_MAX_FEN) -> int:
     """An amount in whole fen. Raises MessageFaulty."""
     if amount.ccy != CURRENCY:
         raise MessageFaulty(Fault.CURRENCY)
     fen: Decimal = amount.value.scaleb(2)
-    if not amount.value.is_finite() or fen < 0 or fen != fen.to_integral_value() or fen >= 2**53:
+    if not amount.value.is_finite() or fen < 0 or fen != fen.to_integral_value() or fen > at_most_fen:
         raise MessageFaulty(Fault.AMOUNT)
     return int(fen)
 
@@ -190,9 +224,11 @@ def _fen(amount: Any) -> int:
 def _day(choice: Any) -> Any:
     """The day of a date or of a moment, as the bank has it. Raises MessageFaulty."""
     try:
-        if choice.dt is not None:
+        if isinstance(choice.dt, XmlDate):
             return choice.dt.to_date()
-        return _wanted(choice.dt_tm, "Dt").to_datetime().date()
+        if isinstance(choice.dt_tm, XmlDateTime):
+            return choice.dt_tm.to_datetime().date()
+        raise MessageFaulty(Fault.STRUCTURE, "Dt is missing")
     except ValueError:
         raise MessageFaulty(Fault.STRUCTURE, "Dt") from None
 

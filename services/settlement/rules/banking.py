@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ class BankLine:
     """One movement of an account, as the bank reports it."""
 
     entry_ref: str
-    """The bank's own reference of the entry: the same in every report that shows it."""
+    """The account servicer's reference (AcctSvcrRef), the same in every report that shows it; "" when it gives none."""
     end_to_end_id: str
     """Our order's id; "" when the bank gives none."""
     debit: bool
@@ -94,6 +94,10 @@ class BankLine:
     booked_on: date
     reason: str | None
     """Of a return."""
+    report_ref: str = ""
+    """Its reference within this report (NtryRef), which says nothing in another one."""
+    value_on: date | None = None
+    """From when it counts, where the bank says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,9 @@ class Fault(StrEnum):
     """It is not as its form has it, or lacks what is needed."""
     CURRENCY = "currency"
     AMOUNT = "amount"
-    """An amount is negative, or has parts of a fen."""
+    """An amount is negative, has parts of a fen, or is more than any payment."""
+    DAY = "day"
+    """A day is more than DAYS_AWAY from today: a slip, or a clock that is off."""
     MESSAGE_REUSED = "message_reused"
     """Another message came under the same id."""
     BATCH_UNKNOWN = "batch_unknown"
@@ -152,6 +158,19 @@ class MessageFaulty(Exception):
     def __init__(self, fault: Fault, detail: str = "") -> None:
         self.fault, self.detail = fault, detail
         super().__init__(f"{fault}: {detail}" if detail else str(fault))
+
+
+DAYS_AWAY = timedelta(days=400)
+"""How far from today a day of the bank can be: a statement of last year comes late, one of the next is a slip."""
+
+
+def check_days(message: AccountMessage, today: date) -> None:
+    """Whether all days of a message can be meant. Raises MessageFaulty."""
+    for report in message.reports:
+        days = [day for line in report.lines for day in (line.booked_on, line.value_on) if day is not None]
+        days += [report.closing.on] if report.closing is not None else []
+        if any(abs(day - today) > DAYS_AWAY for day in days):
+            raise MessageFaulty(Fault.DAY)
 
 
 def check_account(account_no: str, bank_code: str, *, card: bool) -> list[Refusal]:
@@ -170,7 +189,7 @@ class BankItemKind(StrEnum):
     ENTRY_UNKNOWN = "entry_unknown"
     """A movement names none of our orders: it is on suspense."""
     ENTRY_CHANGED = "entry_changed"
-    """A movement came again with another amount: the first one stands."""
+    """A movement came again with another amount, or names an order only now: the first word stands."""
     PARTIAL = "partial"
     OVERPAID = "overpaid"
     RETURNED = "returned"

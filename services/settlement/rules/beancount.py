@@ -28,6 +28,10 @@ _ROOTS: Final[Mapping[AccountKind, str]] = MappingProxyType(
         AccountKind.PREPAYMENT_HELD: "Liabilities:PrepaymentHeld",
         AccountKind.SUSPENSE: "Assets:Suspense",
         AccountKind.BENEFITS_PAYABLE: "Liabilities:Benefits",
+        AccountKind.OTHER_INCOME: "Income:Other",
+        AccountKind.RETENTION_HELD: "Liabilities:RetentionHeld",
+        AccountKind.RETENTION_DUE: "Assets:RetentionDue",
+        AccountKind.DEDUCTIONS: "Expenses:Deductions",
     }
 )
 _FIRST: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")

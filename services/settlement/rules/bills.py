@@ -8,9 +8,12 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 
 from services.settlement import errors
-from services.settlement.rules.ledger import Share
+from services.settlement.rules.ledger import Share, is_value_date
 from shared.refusals import Refusal
 from shared.workdays import month_bounds, month_of, shanghai_day
+
+BILL_MAX_FEN = 10**12
+"""The most an amount of one bill can come to (一百亿元), here as in the lines of a statement."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,16 @@ class Bill:
 
 
 def check_bill(bill: Bill, region_known: Callable[[str], bool]) -> list[Refusal]:
-    """Everything that keeps a bill from being booked: regions off the tree, amounts that break an identity (§0.2)."""
+    """Everything that keeps a bill from being booked: regions off the tree, an impossible day, amounts (§0.2)."""
     wrong = [
         errors.REGION_UNKNOWN(pointer=f"/{name}", region=region)
         for name, region in (("care_region", bill.care_region), ("home_region", bill.home_region))
         if not region_known(region)
     ]
+    if not is_value_date(bill.settled_on):
+        wrong.append(errors.BILL_DAY_WRONG(pointer="/settled_at"))
+    if max(map(abs, (bill.total_fen, bill.fund_fen, bill.account_fen))) > BILL_MAX_FEN:
+        wrong.append(errors.BILL_TOO_LARGE(pointer="/total_fen", limit=f"{BILL_MAX_FEN // 100:,}"))
     if bill.total_fen != bill.fund_fen + bill.account_fen + bill.cash_fen + bill.hospital_fen:
         wrong.append(errors.BILL_SUMS_WRONG(pointer="/total_fen", identity="total = fund + account + cash + hospital"))
     if bill.fund_fen != sum(share.amount_fen for share in bill.shares):

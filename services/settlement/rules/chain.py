@@ -48,6 +48,14 @@ class FindingKind(StrEnum):
     """Entries of a transaction that is not there."""
     BOOK_UNBALANCED = "book-unbalanced"
     """A book does not sum to zero."""
+    ARCHIVE_CHANGED = "archive-changed"
+    """An archive, or what became of it, was edited, removed or added without the key."""
+    OPENING_CHANGED = "opening-changed"
+    """What an archived year left in the database, openings and sums of its cases, is not what it left."""
+    ARCHIVED_DIFFERS = "archived-differs"
+    """Not exactly the transactions that were archived are gone: some are missing beside, or came back."""
+    ARCHIVE_FILE_WRONG = "archive-file-wrong"
+    """A file of an archive is missing, was edited, or does not hold what the chain sealed."""
 
 
 class Finding(NamedTuple):
@@ -86,6 +94,7 @@ class LedgerKey:
             raise ValueError("the ledger key has fewer than 32 bytes")
         self._marking = hmac.digest(secret, b"sifang ledger mark", "sha256")
         self._linking = hmac.digest(secret, b"sifang ledger link", "sha256")
+        self._archiving = hmac.digest(secret, b"sifang ledger archive", "sha256")
 
     def mark(self, leaf: bytes) -> bytes:
         """What shows that booking wrote the transaction of a leaf."""
@@ -99,6 +108,10 @@ class LedgerKey:
         """The hash of a link: of the link before it, its own leaf and the moment of sealing."""
         moment = _microseconds(sealed_at).to_bytes(8, "big", signed=True)
         return hmac.digest(self._linking, previous + leaf + moment, "sha256")
+
+    def archive(self, previous: bytes, text: str) -> bytes:
+        """What shows that an archive, or what became of it, is the work of the key and follows from the one before."""
+        return hmac.digest(self._archiving, previous + text.encode(), "sha256")
 
     def links(self, head: Head, leaves: Sequence[tuple[str, bytes]], sealed_at: datetime) -> list[Link]:
         """The links that follow a head, for transactions with their leaves."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from services.settlement import errors
 from services.settlement.rules.terms import Terms
@@ -57,17 +58,61 @@ def make_due(calendar: WorkCalendar, case_id: str, kind: DueKind, party: str, *,
 
 def due_by_terms(calendar: WorkCalendar, case_id: str, kind: DueKind, party: str, *, since: date, terms: Terms) -> Due:
     """What is due by the terms of the party's region on the day its clock starts."""
-    days = {
-        DueKind.RECONCILIATION: terms.reconciliation_working_days,
-        DueKind.REMITTANCE: terms.remittance_working_days,
-        DueKind.DISBURSEMENT: terms.disbursement_working_days,
-    }
     return replace(
-        make_due(calendar, case_id, kind, party, since=since, working_days=days[kind]),
+        make_due(calendar, case_id, kind, party, since=since, working_days=_days(kind, terms)),
         reminder_distances=terms.reminder_distances,
         escalation_distances=terms.escalation_distances,
         deemed_consent=terms.deemed_consent and kind is DueKind.RECONCILIATION,
     )
+
+
+def _days(kind: DueKind, terms: Terms) -> int:
+    return {
+        DueKind.RECONCILIATION: terms.reconciliation_working_days,
+        DueKind.REMITTANCE: terms.remittance_working_days,
+        DueKind.DISBURSEMENT: terms.disbursement_working_days,
+    }[kind]
+
+
+class PositionClock(NamedTuple):
+    """By when a net position is to be paid, and at which distances somebody is told."""
+
+    kind: DueKind
+    since: date
+    working_days: int
+    due_on: date
+    provisional: bool
+    reminder_distances: tuple[int, ...]
+    escalation_distances: tuple[int, ...]
+
+
+def position_clock(calendar: WorkCalendar, kind: DueKind, *, since: date, terms: Terms) -> PositionClock:
+    """The clock of a position by the terms of the payer's region on the day it starts."""
+    days = _days(kind, terms)
+    deadline = calendar.add(since, days)
+    told = (terms.reminder_distances, terms.escalation_distances)
+    return PositionClock(kind, since, days, deadline.day, deadline.provisional, *told)
+
+
+def stop(
+    calendar: WorkCalendar, due: Due, reasons: Collection[int | None], reason: int | None, today: date
+) -> Due | list[Refusal]:
+    """The due standing still for one more reason: an objection by its number, or None for an officer's word.
+
+    `reasons` are those for which it stands still already; each counts once.
+    """
+    if reason in reasons:
+        return [errors.DUE_SUSPENDED()]
+    return due if reasons else suspend(calendar, due, today)
+
+
+def go_on(
+    calendar: WorkCalendar, due: Due, reasons: Collection[int | None], reason: int | None, today: date
+) -> Due | list[Refusal]:
+    """The due without one of the reasons it stands still for: running again when that was the last one."""
+    if reason not in reasons:
+        return [errors.DUE_NOT_SUSPENDED()]
+    return due if set(reasons) - {reason} else resume(calendar, due, today)
 
 
 def suspend(calendar: WorkCalendar, due: Due, today: date) -> Due | list[Refusal]:

@@ -11,13 +11,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from services.settlement import errors
+from services.settlement.rules.bills import BILL_MAX_FEN
 from services.settlement.rules.mappings import AMOUNTS, NO, YES, Field, Mapping, Unit
 from shared.refusals import Refusal
 
 COLUMNS_MAX = 200
 """The most columns of a file; those of the national interface are seven."""
 
-AMOUNT_MAX_FEN = 10**12
+AMOUNT_MAX_FEN = BILL_MAX_FEN
 """Ten billion yuan: what one bill may come to, so that millions of them can be added up."""
 
 NUMBER_MAX, SETTLEMENT_ID_MAX = 60, 40

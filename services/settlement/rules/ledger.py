@@ -7,10 +7,24 @@ that nothing is ever edited.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
+
+VALUE_DATES = (date(1990, 1, 1), date(2200, 1, 1))
+"""The first and the last day from which money can count (业务日期): what is beyond is a mistake."""
+
+
+MOVED_MAX_FEN = 10**13
+"""The most one payment, or one movement of a bank account, can come to (一千亿元): more is a slip."""
+
+
+def is_value_date(day: date) -> bool:
+    """Whether money can count from a day."""
+    first, last = VALUE_DATES
+    return first <= day <= last
 
 
 class AccountKind(StrEnum):
@@ -38,6 +52,14 @@ class AccountKind(StrEnum):
     """暂收、暂付款: what the bank moved beside what is settled, by counterparty; by none when nobody knows whose."""
     BENEFITS_PAYABLE = "benefits_payable"
     """应付待遇款: what is owed to insured persons."""
+    OTHER_INCOME = "other_income"
+    """其他收支: what moved on the bank account and belongs to no order or debt: interest, the treasury, charges."""
+    RETENTION_HELD = "retention_held"
+    """质量保证金 (预留): what this agency retained of what it paid the counterparty, until the yearly review."""
+    RETENTION_DUE = "retention_due"
+    """质量保证金 (应收): what the counterparty retained of what it paid this facility."""
+    DEDUCTIONS = "deductions"
+    """扣款: what the counterparty is not paid, a credit; at the facility what it was not paid, a debit."""
 
 
 class Account(NamedTuple):
@@ -77,6 +99,7 @@ MEDICAL_INCOME = Account(AccountKind.MEDICAL_INCOME)
 PERSONAL_ACCOUNT = Account(AccountKind.PERSONAL_ACCOUNT)
 BANK = Account(AccountKind.BANK)
 BENEFITS_PAYABLE = Account(AccountKind.BENEFITS_PAYABLE)
+OTHER_INCOME = Account(AccountKind.OTHER_INCOME)
 
 
 @lru_cache(maxsize=10_000)
@@ -171,6 +194,25 @@ def draw_transfers(lender: str, holder: str, amount_fen: int) -> list[Transfer]:
     ]
 
 
+def set_off_transfers(agency: str, facility: str, amount_fen: int, *, retained: bool) -> list[Transfer]:
+    """A position to a facility is smaller by what is retained or deducted; a negative amount is given back."""
+    at_agency = Account(AccountKind.RETENTION_HELD if retained else AccountKind.DEDUCTIONS, facility)
+    at_facility = Account(AccountKind.RETENTION_DUE if retained else AccountKind.DEDUCTIONS, agency)
+    return [
+        Transfer(agency, clearing(facility), at_agency, amount_fen),
+        Transfer(facility, at_facility, clearing(agency), amount_fen),
+    ]
+
+
+def forfeit_transfers(agency: str, facility: str, amount_fen: int) -> list[Transfer]:
+    """What was retained of a facility stays with the agency: the yearly review made it a deduction."""
+    held, due = Account(AccountKind.RETENTION_HELD, facility), Account(AccountKind.RETENTION_DUE, agency)
+    return [
+        Transfer(agency, held, Account(AccountKind.DEDUCTIONS, facility), amount_fen),
+        Transfer(facility, Account(AccountKind.DEDUCTIONS, agency), due, amount_fen),
+    ]
+
+
 def suspense_transfers(payer: str, payee: str, amount_fen: int) -> list[Transfer]:
     """Money that moved between two parties and settles nothing, in both books; negative when it came back."""
     return [
@@ -182,6 +224,11 @@ def suspense_transfers(payer: str, payee: str, amount_fen: int) -> list[Transfer
 def unknown_transfers(book: str, debit_fen: int) -> list[Transfer]:
     """A debit of a bank account, or as a negative amount a credit, of which nobody knows what it is for."""
     return [Transfer(book, Account(AccountKind.SUSPENSE), BANK, debit_fen)]
+
+
+def other_transfers(book: str, debit_fen: int) -> list[Transfer]:
+    """A debit of a bank account, or as a negative amount a credit, that has nothing to do with what is settled."""
+    return [Transfer(book, OTHER_INCOME, BANK, debit_fen)]
 
 
 def grant_transfers(agency: str, fund_pay_type: str, amount_fen: int) -> list[Transfer]:

@@ -45,10 +45,17 @@ class Net:
     facility_code: str | None = None
     """The facility, where one of the two is one."""
     brought: Brought | None = None
+    withheld_fen: int = 0
+    """What is set off against it (扣留); negative where something is given back with it."""
 
     @property
     def amount_fen(self) -> int:
         """What is to be paid."""
+        return self.netted_fen - self.withheld_fen
+
+    @property
+    def netted_fen(self) -> int:
+        """What the hops come to, with what was brought, before anything is withheld."""
         return sum(leg.amount_fen for leg in self.legs) + (self.brought.amount_fen if self.brought else 0)
 
     @property
@@ -157,17 +164,21 @@ def _order(position: Net) -> tuple[str, str, tuple[Leg, ...]]:
 
 
 def without(position: Net, leaving: Collection[str]) -> Net:
-    """The position after some cases left the cycle; it may turn round."""
-    return _directed(replace(position, legs=tuple(leg for leg in position.legs if leg.case_id not in leaving)))
+    """The position after some cases left the cycle; it may turn round. What is withheld of it is set off anew."""
+    legs = tuple(leg for leg in position.legs if leg.case_id not in leaving)
+    return _directed(replace(position, legs=legs, withheld_fen=0))
 
 
 def netting_hash(netting: Netting, positions: Iterable[Net]) -> str:
-    """SHA-256, in hexadecimal, of the positions with their proofs: who nets the same cases again gets the same."""
+    """SHA-256, in hexadecimal, of the positions with their proofs: who nets the same cases again gets the same.
+
+    It is of what is netted, before anything is withheld.
+    """
     return hashlib.sha256("\n".join([netting, *map(_text, sorted(positions, key=_order))]).encode()).hexdigest()
 
 
 def _text(position: Net) -> str:
-    head = f"{position.payer} {position.payee} {position.amount_fen}"
+    head = f"{position.payer} {position.payee} {position.netted_fen}"
     brought = f" {position.brought.position_id} {position.brought.amount_fen}" if position.brought else ""
     return "\n".join([head + brought, *(f"{leg.case_id} {leg.hop_no} {leg.amount_fen}" for leg in position.legs)])
 
@@ -183,7 +194,7 @@ def leaving(position: Net, owed: Sequence[str], available_fen: int) -> list[str]
     for leg in position.legs:
         amounts[leg.case_id] += leg.amount_fen
     debts = [case_id for case_id in owed if amounts[case_id] > 0]
-    left_fen = available_fen - (position.amount_fen - sum(amounts[case_id] for case_id in debts))
+    left_fen = available_fen - (position.netted_fen - sum(amounts[case_id] for case_id in debts))
     for number, case_id in enumerate(debts):
         left_fen -= amounts[case_id]
         if left_fen < 0:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from services.settlement import errors
+from services.settlement.rules.ledger import MOVED_MAX_FEN
 from shared.refusals import Refusal
 
 
@@ -88,6 +89,10 @@ class Order:
     """Whether it goes to the bank; otherwise its approval says that it was paid."""
     debt_proposed_by: str | None = None
     """Who proposed the first order of its debt."""
+    card_no: int | None = None
+    """Of a payout: which of its cards it pays to, for ever."""
+    card_in_force: int | None = None
+    """Of a payout: which of its cards holds now."""
 
 
 class Debt(NamedTuple):
@@ -122,6 +127,13 @@ def review_needed(amount_fen: int, above_fen: int) -> bool:
     return amount_fen > above_fen
 
 
+def check_amount(amount_fen: int) -> list[Refusal]:
+    """Whether one payment can be of an amount: no bank would report it, and nobody owes it."""
+    if amount_fen <= MOVED_MAX_FEN:
+        return []
+    return [errors.PAYMENT_TOO_LARGE(limit=f"{MOVED_MAX_FEN // 100:,}")]
+
+
 def check_review(order: Order, party: str, subject: str) -> list[Refusal]:
     """Everything that keeps a person from reviewing an order."""
     wrong = _not_of_payer(order, party)
@@ -146,7 +158,20 @@ def check_approval(order: Order, party: str, subject: str) -> list[Refusal]:
         wrong.append(errors.ORDER_STATE(state=order.state))
     if subject in (order.proposed_by, order.reviewed_by, order.debt_proposed_by):
         wrong.append(errors.SAME_PERSON())
+    if order.card_in_force is not None and order.card_no != order.card_in_force:
+        wrong.append(errors.CARD_CHANGED(card_no=order.card_in_force))
     return wrong
+
+
+def check_way(order: Order, party: str, *, by_bank: bool, sent_before: bool) -> list[Refusal]:
+    """Whether an order still goes the way the payer's terms have now: who approves must not think it goes another one.
+
+    Once a file held any order of a debt, all of them go through the bank: what it pays late and what is recorded must
+    not mix.
+    """
+    if party != order.payer or order.by_bank == by_bank or sent_before:
+        return []
+    return [errors.ORDER_WAY_CHANGED()] if order.state in UNSENT else []
 
 
 def check_decline(order: Order, party: str) -> list[Refusal]:

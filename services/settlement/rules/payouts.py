@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
+
+from stdnum import luhn
 
 from services.settlement import errors
+from services.settlement.rules.orders import LIVE, UNSENT, OrderDraft, OrderState, Purpose
+from shared.personal import valid_identity_number
 from shared.refusals import Refusal
 from shared.workdays import WorkCalendar
 
@@ -78,6 +85,30 @@ class PayoutState(StrEnum):
     REFUSED = "refused"
     """The bank refused or returned it: it is back in the queue, and owed."""
     PAID = "paid"
+    CANCELLED = "cancelled"
+    """It was approved by mistake, and two said so before any money left (作废): its booking is reversed."""
+
+
+OWED = (PayoutState.APPROVED, PayoutState.REFUSED)
+"""States in which it is owed and not paid: it can be ordered, get another card, or be cancelled."""
+
+
+class PayoutOrder(NamedTuple):
+    """An order of a payout, as far as it matters to the payout. Amount in fen."""
+
+    order_id: str
+    state: OrderState
+    paid_fen: int
+    """What the bank debited for it, less what came back."""
+
+
+class Cancellation(NamedTuple):
+    """A cancellation as it stands: proposed, approved or declined."""
+
+    cancellation_id: str
+    payout_id: str
+    state: str
+    proposed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +136,16 @@ class Payout:
     refusal: str | None
     """What the bank said last, as its code."""
     paid_at: datetime | None
+    person_hash: str | None = None
+    """The person's name, as a keyed hash; None of one that was entered before it was asked for."""
+
+
+class CardSeen(NamedTuple):
+    """The newest card of a payout, as far as its approval needs it."""
+
+    card_no: int
+    proposed_by: str
+    approved: bool
 
 
 def release_day(calendar: WorkCalendar, timing: Timing, reported_on: date, *, cut_day: int, pay_day: int) -> date:
@@ -128,6 +169,28 @@ def check_papers(recipient: Recipient, papers: Collection[Document], agent: str 
     return wrong
 
 
+def check_holder(recipient: Recipient, *, holder_is_person: bool) -> list[Refusal]:
+    """A card of the person's own is in the person's name, whoever hands it in."""
+    if recipient is Recipient.OTHER_CARD or holder_is_person:
+        return []
+    return [errors.HOLDER_NOT_PERSON(pointer="/holder")]
+
+
+def document_of(reference: str) -> str:
+    """The document a payout comes from, in the one form in which two are compared: it is paid out once."""
+    return reference.upper()
+
+
+def check_words(pointer: str, text: str, today: date) -> list[Refusal]:
+    """Whether what somebody wrote holds the number of an identity document or of a bank card (银联, 62…)."""
+    plain = "".join(c for c in unicodedata.normalize("NFKC", text) if c not in " -_.")
+    identities = (found[1] for found in re.finditer(r"(?=([0-9]{17}[0-9Xx]))", plain))
+    cards = (found[1] for found in re.finditer(r"(?<![0-9])(62[0-9]{14,17})(?![0-9])", plain))
+    if any(valid_identity_number(number, today=today) for number in identities) or any(map(luhn.is_valid, cards)):
+        return [errors.PERSONAL_NUMBER(pointer=pointer)]
+    return []
+
+
 def check_decision(payout: Payout, party: str, subject: str) -> list[Refusal]:
     """Everything that keeps a person from approving or declining a payout."""
     wrong = _not_of_region(payout, party)
@@ -139,21 +202,64 @@ def check_decision(payout: Payout, party: str, subject: str) -> list[Refusal]:
 
 
 def check_new_card(payout: Payout, party: str) -> list[Refusal]:
-    """Everything that keeps another card from being proposed: only for what the bank refused."""
+    """Everything that keeps another card from being proposed: only for what is owed and not paid."""
+    return _not_of_region(payout, party) + _not_owed(payout)
+
+
+def check_card_approval(
+    payout: Payout, party: str, subject: str, newest: CardSeen, card_no: int, orders: Sequence[PayoutOrder]
+) -> list[Refusal]:
+    """Everything that keeps a person from putting the card that was looked at in force.
+
+    While an order that was approved can still be paid, it pays the card it was approved with. One that nobody approved
+    yet is refused its approval from then on, because it names the card before.
+    """
+    wrong = _not_of_region(payout, party) + _not_owed(payout)
+    if newest.approved:
+        wrong.append(errors.CARD_UNKNOWN())
+    elif newest.card_no != card_no:
+        wrong.append(errors.CARD_CHANGED(card_no=newest.card_no, pointer="/card_no"))
+    if newest.proposed_by == subject:
+        wrong.append(errors.SAME_PERSON())
+    going = [o for o in orders if o.state in LIVE and (o.state not in UNSENT or o.state is OrderState.APPROVED)]
+    return wrong + [errors.PAYOUT_ORDERED(order_id=order.order_id) for order in going]
+
+
+def check_cancelling(payout: Payout, party: str, orders: Sequence[PayoutOrder]) -> list[Refusal]:
+    """Everything that keeps a payout from being cancelled, unless it is owed, is not ordered, and no money has left."""
+    wrong = _not_of_region(payout, party) + _not_owed(payout)
+    wrong += [errors.PAYOUT_ORDERED(order_id=order.order_id) for order in orders if order.state in LIVE]
+    if sum(order.paid_fen for order in orders):
+        wrong.append(errors.PAYOUT_MONEY_LEFT())
+    return wrong
+
+
+def check_cancellation(cancellation: Cancellation, payout: Payout, party: str, subject: str) -> list[Refusal]:
+    """Everything that keeps a person from deciding whether a payout is cancelled."""
     wrong = _not_of_region(payout, party)
-    if payout.state is not PayoutState.REFUSED:
-        wrong.append(errors.PAYOUT_STATE(state=payout.state))
+    if cancellation.state != "proposed":
+        wrong.append(errors.CANCELLATION_DECIDED(state=cancellation.state))
+    if cancellation.proposed_by == subject:
+        wrong.append(errors.SAME_PERSON())
     return wrong
 
 
 def check_order(payout: Payout, party: str, today: date) -> list[Refusal]:
     """Everything that keeps a payout from being ordered today."""
     wrong = _not_of_region(payout, party)
-    if payout.state not in (PayoutState.APPROVED, PayoutState.REFUSED):
-        wrong.append(errors.PAYOUT_STATE(state=payout.state))
+    wrong += _not_owed(payout)
     if payout.release_on > today:
         wrong.append(errors.PAYOUT_NOT_RELEASED(day=payout.release_on.isoformat()))
     return wrong
+
+
+def draft_of(payout: Payout) -> OrderDraft:
+    """What is to be ordered to pay a payout."""
+    return OrderDraft(Purpose.PAYOUT, payout.payout_id, payout.region, None, payout.amount_fen)
+
+
+def _not_owed(payout: Payout) -> list[Refusal]:
+    return [] if payout.state in OWED else [errors.PAYOUT_STATE(state=payout.state)]
 
 
 def _not_of_region(payout: Payout, party: str) -> list[Refusal]:

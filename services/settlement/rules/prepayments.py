@@ -7,10 +7,13 @@ rate is what a month cleared, of the deposit. The figures are terms and settings
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 
+from services.settlement import errors
 from shared.money import half_up
+from shared.refusals import Refusal
 
 
 class Use(StrEnum):
@@ -52,3 +55,22 @@ def level_fen(months: Sequence[int], average_months: int) -> int:
     """
     busy = [amount_fen for amount_fen in months if amount_fen]
     return max(0, half_up(Fraction(average_months * sum(busy), len(busy)))) if busy else 0
+
+
+def check_ending(party: str, ends: str, state: str, asked_by: str | None) -> list[Refusal]:
+    """Everything that keeps a party from ending a top-up that nobody has paid.
+
+    `ends` is whose part it is: the lender withdraws it, the holder declines it. Only what the lender asked for itself
+    can end; what the level of the year asks for is owed.
+    """
+    wrong = [] if party == ends else [errors.TOP_UP_NOT_YOURS(party=party)]
+    if asked_by is None:
+        wrong.append(errors.TOP_UP_BY_LEVEL())
+    if state != "open":
+        wrong.append(errors.POSITION_NOT_OPEN(state=state))
+    return wrong
+
+
+def reset_day(year: int, day: int) -> date:
+    """The day of a year from which on the levels are set anew: that day of its January."""
+    return date(year, 1, day)

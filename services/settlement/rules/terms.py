@@ -1,7 +1,7 @@
 """Terms (区域约定): what a region chose about its settlement, from which day on, and what it inherits. Pure.
 
-A region chooses what it wants to; everything else it takes from the nearest region above it that chose it, and at last
-from the settings of the service.
+A region chooses what it wants to, and keeps what it chose before until it chooses otherwise or gives it up; everything
+else it takes from the nearest region above it that chose it, and at last from the settings of the service.
 """
 
 from __future__ import annotations
@@ -89,8 +89,12 @@ class Terms:
     """Use of the prepayment from which it is low (黄色预警)."""
     prepayment_red_percent: int = 90
     """Use of the prepayment from which it is nearly used up (红色预警)."""
+    prepayment_reset_day: int = 10
+    """Day of January on which the levels of the prepayments it holds are set anew (年度核定)."""
     second_review_above_fen: int
     """Payment orders above this amount need a second reviewer (复审)."""
+    retention_permille: int = 0
+    """Share of what a facility is paid that is retained until the yearly review, in thousandths (质量保证金)."""
 
 
 CHOICES = tuple(field.name for field in fields(Terms) if field.name not in ("region", "valid_from"))
@@ -104,6 +108,32 @@ class Choice:
     region: str
     valid_from: date
     values: Mapping[str, Any]
+    given_up: frozenset[str] = frozenset()
+    """What it had chosen before and leaves to the regions above again."""
+
+
+def in_force(history: Sequence[Choice]) -> Choice:
+    """What a region chose: all its choices that have begun, the oldest first. A later one changes what it names."""
+    values: dict[str, Any] = {}
+    for choice in history:
+        values = {name: value for name, value in values.items() if name not in choice.given_up} | dict(choice.values)
+    return Choice(history[-1].region, history[-1].valid_from, values)
+
+
+def plain(terms: Terms) -> dict[str, Any]:
+    """Terms as they are shown, and kept with a proposal: texts, numbers and lists."""
+    values = {name: getattr(terms, name) for name in CHOICES}
+    return {
+        name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, StrEnum) else value
+        for name, value in values.items()
+    }
+
+
+def outcome(before: Terms, after: Terms) -> dict[str, Any]:
+    """What a proposal comes to: all terms that would hold, and which of them change, from what to what."""
+    was, becomes = plain(before), plain(after)
+    changes = {name: {"from": was[name], "to": becomes[name]} for name in CHOICES if was[name] != becomes[name]}
+    return {"terms": becomes, "changes": changes}
 
 
 def resolve(defaults: Terms, region: str, choices: Sequence[Choice]) -> Terms:
@@ -128,9 +158,13 @@ def check_choice(choice: Choice, today: date) -> list[Refusal]:
     wrong = []
     if choice.valid_from < today:
         wrong.append(errors.TERMS_BACKDATED(pointer="/valid_from"))
-    if not choice.values:
+    if not choice.values and not choice.given_up:
         wrong.append(errors.TERMS_EMPTY())
+    if both := sorted(choice.given_up & choice.values.keys()):
+        wrong.append(errors.TERMS_GIVEN_UP(pointer="/given_up", names=", ".join(both)))
     yellow, red = (choice.values.get(f"prepayment_{colour}_percent") for colour in ("yellow", "red"))
     if (yellow is None) != (red is None) or (yellow is not None and red is not None and yellow >= red):
         wrong.append(errors.TERMS_WARNINGS(pointer="/prepayment_yellow_percent"))
+    if len(choice.given_up & {"prepayment_yellow_percent", "prepayment_red_percent"}) == 1:
+        wrong.append(errors.TERMS_WARNINGS(pointer="/given_up"))
     return wrong

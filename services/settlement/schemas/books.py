@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from pydantic import ConfigDict, JsonValue
 
+from services.settlement.rules.cases import Case
 from services.settlement.rules.ledger import AccountKind
-from services.settlement.schemas.cases import CASE_ID
+from services.settlement.schemas.cases import CASE_ID, HopView
 from services.settlement.schemas.payments import PaymentView
 from services.settlement.store.books import Balance, BookedBill, BookSum, EntryRow, PartySummary, ReversalPair
+from services.settlement.store.drilling import HopPaid
 from services.settlement.store.payments import PaymentRow
 from services.settlement.use_cases.proof import Proof
 from shared.http.paging import PageQuery
@@ -127,27 +129,48 @@ class EntryView(View):
         return cls.model_validate(row, from_attributes=True)
 
 
+_BILL_DETAIL: dict[str, JsonValue] = {
+    **_BILL,
+    "entries": [_ENTRY],
+    "cleared_case_id": CASE_ID,
+    "case_state": "confirmed",
+    "payments": [],
+    "hops": [],
+}
+
+
 class BillDetail(BillView):
     """A bill with its entries in all books the caller may see, the state of its case and the payments that cover it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_BILL, "entries": [_ENTRY], "case_state": "confirmed", "payments": []}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_BILL_DETAIL]})
 
     entries: list[EntryView]
+    cleared_case_id: str
+    """The case it is cleared with: its own, or a later month's it was carried to."""
     case_state: str
+    """Of that case."""
     payments: list[PaymentView]
+    hops: list[HopView]
+    """How each hop of its money is, or is to be, paid: by which payment or position, and which order."""
 
     @classmethod
     def of_all(
-        cls, row: BookedBill, entries: Sequence[EntryRow], case_state: str, payments: Sequence[PaymentRow]
+        cls,
+        row: BookedBill,
+        entries: Sequence[EntryRow],
+        case: Case,
+        payments: Sequence[PaymentRow],
+        paid: Mapping[int, HopPaid],
     ) -> BillDetail:
         """The view of a bill with everything that belongs to it."""
+        by_hop = {payment.hop_no: payment for payment in payments}
         return cls(
             **BillView.of(row).model_dump(),
             entries=[EntryView.of(entry) for entry in entries],
-            case_state=case_state,
+            cleared_case_id=case.case_id,
+            case_state=case.state,
             payments=[PaymentView.of(payment) for payment in payments],
+            hops=[HopView.of(hop, by_hop.get(hop.hop_no), paid.get(hop.hop_no)) for hop in case.hops],
         )
 
 
@@ -333,6 +356,7 @@ class ProofView(View):
                     "obligations_off": 0,
                     "clearing_off": 0,
                     "prepayments_off": 0,
+                    "withholdings_off": 0,
                     "classes_off": 0,
                     "unknown_reversals": [],
                     "unknown_reversals_count": 0,
@@ -385,13 +409,15 @@ class ProofView(View):
     paid_fen: int
     received_fen: int
     positions_off: int
-    """Positions that are not the sum of their hops."""
+    """Positions that are not the sum of their hops, less what is withheld."""
     obligations_off: int
     """Parties whose positions in a cycle do not come to what they owe and are owed in its cases."""
     clearing_off: int
     """Clearing accounts that do not hold exactly what is not settled."""
     prepayments_off: int
     """Prepayments that are not what moved them."""
+    withholdings_off: int
+    """Accounts, positions and decisions that do not agree about what is retained and deducted."""
     classes_off: int
     """Statements whose classes do not add up to both sides."""
     unknown_reversals: list[ReversalView]
@@ -437,6 +463,7 @@ class ProofView(View):
             obligations_off=proof.clearing.obligations_off,
             clearing_off=proof.clearing.clearing_off,
             prepayments_off=proof.clearing.prepayments_off,
+            withholdings_off=proof.clearing.withholdings_off,
             classes_off=proof.classes_off,
             unknown_reversals=[ReversalView.of(row) for row in proof.unknown_reversals[:100]],
             unknown_reversals_count=len(proof.unknown_reversals),

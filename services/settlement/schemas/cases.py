@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from services.settlement.rules.cases import Case, Hop, State
+from services.settlement.rules.cases import Case, Hop, HopState, State
 from services.settlement.rules.clearing_states import NAMES, clr_stas
 from services.settlement.rules.dues import Due
 from services.settlement.rules.orders import OrderState
 from services.settlement.store.cases import Confirmed, StepTaken
+from services.settlement.store.drilling import HopPaid
 from services.settlement.store.dues import DueOfCase, Suspension
 from services.settlement.store.payments import PaymentRow
 from shared.http.paging import PageQuery
@@ -142,12 +143,21 @@ class HopView(View):
     payee: str
     amount_fen: int
     state: str
-    """waiting, payable, proposed, paid."""
+    """waiting, payable, proposed, in_position, paid."""
     payment_id: str | None
+    """The document that pays this hop alone."""
+    position_id: str | None = None
+    """The net position it is in, where a cycle took it."""
+    paid_by_position_id: str | None = None
+    """The position that is paid for it: the same, or a later one that took it up."""
+    settled_by: str | None = None
+    """What settled that position: payment, prepayment, nothing_owed."""
+    order_id: str | None = None
+    """The newest order that pays it, or the position."""
     paid_at: datetime | None
 
     @classmethod
-    def of(cls, hop: Hop, payment: PaymentRow | None) -> HopView:
+    def of(cls, hop: Hop, payment: PaymentRow | None, paid: HopPaid | None) -> HopView:
         """The view of a hop with its payment."""
         return cls(
             hop_no=hop.hop_no,
@@ -157,7 +167,11 @@ class HopView(View):
             amount_fen=hop.amount_fen,
             state=hop.state,
             payment_id=None if payment is None else payment.payment_id,
-            paid_at=None if payment is None else payment.paid_at,
+            position_id=None if paid is None else paid.position_id,
+            paid_by_position_id=None if paid is None else paid.paid_by_position_id,
+            settled_by=None if paid is None else paid.settled_by,
+            order_id=None if paid is None else paid.order_id,
+            paid_at=None if paid is None or hop.state != HopState.PAID else paid.paid_at,
         )
 
 
@@ -262,7 +276,7 @@ class StepView(View):
 
 
 class SuspensionView(View):
-    """A stretch in which a clock stood still, or stands still."""
+    """A reason for which a clock stood still, or stands still; it goes on when none is left."""
 
     kind: str
     party: str
@@ -273,6 +287,8 @@ class SuspensionView(View):
     suspended_party: str
     suspended_by: str | None
     """The officer; null where it follows from an objection."""
+    objection_no: int | None
+    """Of the objection it follows from; null where an officer stopped the clock."""
     resumed_on: date | None
     resumed_party: str | None
     resumed_by: str | None
@@ -333,6 +349,10 @@ class CaseDetail(CaseView):
     suspensions: list[SuspensionView]
     """When clocks of the case stood still, and stand still."""
     history: list[StepView]
+    carried_in: int = 0
+    """Bills that were booked in an earlier month and are cleared with this one: `/v1/cases/{case_id}/carried-bills`."""
+    carried_out: int = 0
+    """Bills that were booked here and are cleared with a later month."""
 
     @classmethod
     def of_all(
@@ -345,6 +365,8 @@ class CaseDetail(CaseView):
         history: Sequence[StepTaken],
         suspensions: Sequence[Suspension],
         carried: Mapping[str, str],
+        paid: Mapping[int, HopPaid],
+        carried_bills: tuple[int, int],
     ) -> CaseDetail:
         """The view of a case with everything that belongs to it."""
         by_party = {c.party: c for c in confirmed}
@@ -354,7 +376,9 @@ class CaseDetail(CaseView):
             clr_stas=clr_stas(case, order),
             clr_stas_name=NAMES[clr_stas(case, order)],
             parties=[_party(case, party, by_party.get(party), carried.get(party)) for party in case.parties],
-            hops=[HopView.of(hop, by_hop.get(hop.hop_no)) for hop in case.hops],
+            hops=[HopView.of(hop, by_hop.get(hop.hop_no), paid.get(hop.hop_no)) for hop in case.hops],
+            carried_in=carried_bills[0],
+            carried_out=carried_bills[1],
             dues=list(dues),
             suspensions=[SuspensionView.of(suspension) for suspension in suspensions],
             history=[StepView.of(step) for step in history],

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from services.settlement.rules.ledger import MOVED_MAX_FEN
 from services.settlement.rules.prepayments import use_percent
 from services.settlement.schemas.cases import CASE_ID, HASH
 from services.settlement.store.clearing import Cycle, Position
@@ -15,7 +16,6 @@ from services.settlement.store.cycles import CycleCase, CycleSums, ProofLine
 from services.settlement.store.prepayments import Movement, Prepayment
 from shared.http.paging import PageQuery
 from shared.http.types import Body, Code, RegionCode, View
-from shared.money import MAX_FEN
 
 CYCLE_ID = "01KAJ5T1D4GQ7X8Z2V3N4M5P6S"
 POSITION_ID = "01KAJ5T1D4GQ7X8Z2V3N4M5P6T"
@@ -51,6 +51,7 @@ _POSITION: dict[str, JsonValue] = {
     "amount_fen": 50000,
     "brought_position_id": None,
     "brought_fen": 0,
+    "withheld_fen": 0,
     "state": "open",
     "made_at": "2026-11-21T02:00:00Z",
     "due_on": "2026-12-04",
@@ -73,6 +74,8 @@ _PROOF: dict[str, JsonValue] = {
     "home_region": "411681",
     "bill_count": 2,
     "numbers_hash": HASH,
+    "carried_in": 0,
+    "carried_out": 0,
 }
 _CYCLE_CASE: dict[str, JsonValue] = {
     "cycle_id": CYCLE_ID,
@@ -114,6 +117,9 @@ _MOVEMENT: dict[str, JsonValue] = {
     "made_at": "2026-11-21T02:00:00Z",
     "due_on": "2026-11-27",
     "settled_at": None,
+    "asked_by": "411681",
+    "ended_by": None,
+    "ended_at": None,
 }
 
 
@@ -134,7 +140,7 @@ class UnpaidBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"available_fen": 80000}]})
 
-    available_fen: Annotated[int, Field(ge=0, le=MAX_FEN)] | None = None
+    available_fen: Annotated[int, Field(strict=True, ge=0, le=MOVED_MAX_FEN)] | None = None
 
 
 class LevelBody(Body):
@@ -152,7 +158,7 @@ class TopUpBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"holder": "411600", "amount_fen": 2000000}]})
 
     holder: RegionCode
-    amount_fen: Annotated[int, Field(gt=0, le=MAX_FEN)]
+    amount_fen: Annotated[int, Field(strict=True, gt=0, le=MOVED_MAX_FEN)]
 
 
 class CycleView(View):
@@ -225,6 +231,8 @@ class PositionView(View):
     """A facility's position that an earlier cycle carried."""
     brought_fen: int
     """What that adds to the amount."""
+    withheld_fen: int
+    """What is set off against it (扣留), by `…/set-offs`; negative where something is given back with it."""
     state: str
     """open, ordered (an order is under way), settled, carried (to the facility's next cycle), brought (into it),
     replaced (cases left the cycle)."""
@@ -265,6 +273,10 @@ class ProofLineView(View):
     bill_count: int
     numbers_hash: str
     """What all parties confirmed."""
+    carried_in: int
+    """How many of the bills were booked in an earlier month: `/v1/cases/{case_id}/carried-bills` names them."""
+    carried_out: int
+    """How many bills of the case are cleared with a later month."""
 
     @classmethod
     def of(cls, line: ProofLine) -> ProofLineView:
@@ -361,11 +373,16 @@ class MovementView(View):
     position_id: str | None
     """The position that was paid out of it."""
     state: str
-    """open, ordered (an order is under way), settled."""
+    """open, ordered (an order is under way), settled; withdrawn by the lender, declined by the holder."""
     made_by: str | None
     made_at: datetime
     due_on: date | None
     settled_at: datetime | None
+    asked_by: str | None
+    """The lender, where it asked for this itself; null when the level of a year did."""
+    ended_by: str | None
+    """Who withdrew or declined it."""
+    ended_at: datetime | None
 
     @classmethod
     def of(cls, movement: Movement) -> MovementView:
@@ -376,7 +393,11 @@ class MovementView(View):
 class UnpaidView(View):
     """Which cases left the cycle because the position was not paid."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"position_id": POSITION_ID, "left": [CASE_ID]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"position_id": POSITION_ID, "left": [CASE_ID], "proposed": False}]}
+    )
 
     position_id: str
     left: list[str]
+    proposed: bool
+    """Whether nothing was done yet: the prepayment pays it once another person approves."""

@@ -23,6 +23,7 @@ _TASK: dict[str, JsonValue] = {
     "suspended_on": None,
     "case_id": CASE_ID,
     "number": None,
+    "reference": None,
     "stated_by": "H41160300001",
     "period": "2026-10",
     "amount_fen": 780000,
@@ -92,7 +93,12 @@ class TaskView(View):
     ref: str
     """Names it in this list."""
     kind: str
-    """reconciliation, remittance, disbursement, item, objection, escalation."""
+    """reconciliation: confirm; remittance, disbursement: pay, a hop or a net position; payment_approval,
+    order_review, order_approval: what others proposed to pay; order_repeat: what the bank did not pay; bank_item:
+    what else the bank did; payout_approval, card_approval, cancellation_approval, payout_order: payouts to persons;
+    prepayment_order: what is to be added or given back; prepayment_yellow, prepayment_red: a prepayment that runs low;
+    withholding_approval: what another person wants to withhold from a facility, or to give back;
+    item, objection: to deal with, to decide; escalation: somebody below is late."""
     due_on: date
     provisional: bool
     working_days_left: int
@@ -101,13 +107,15 @@ class TaskView(View):
     """Since when its clock stands still."""
     case_id: str | None
     number: int | None
-    """Of the work item or objection; of an escalation its level."""
-    stated_by: str
-    """Whose month it is about."""
-    period: str
+    """Of the work item, objection, item of the bank or card; of an escalation its level."""
+    reference: str | None
+    """The position, order, payment, payout or movement it is about."""
+    stated_by: str | None
+    """Whose month it is about; null where it is about none."""
+    period: str | None
     amount_fen: int | None
     concerns: str
-    """Who objects, is late or stated; the party itself in its own dues."""
+    """Who objects, is late, stated, or is to be paid; the party itself in its own dues."""
     assigned_to: str | None
 
     @classmethod

@@ -30,6 +30,7 @@ _ORDER: dict[str, JsonValue] = {
     "debt_fen": 320000,
     "state": "proposed",
     "by_bank": True,
+    "card_no": 1,
     "review_needed": False,
     "proposed_by": "finance-1",
     "proposed_at": "2026-11-05T02:00:00Z",
@@ -149,6 +150,8 @@ class OrderView(View):
     state: str
     """proposed, reviewed, approved, sending, sent; settled, partly_paid, rejected, returned, declined."""
     by_bank: bool
+    card_no: int | None
+    """Of a payout: which of its cards it pays to. Who approves it approves that card."""
     review_needed: bool
     proposed_by: str
     proposed_at: datetime
@@ -177,6 +180,8 @@ class EntryView(View):
     """One movement of a bank account, as the bank reported it."""
 
     party: str
+    entry_id: str
+    """The movement: `/v1/bank-entries/{entry_id}`."""
     entry_ref: str
     debit: bool
     amount_fen: int
@@ -230,6 +235,14 @@ class AccountBody(Body):
     def creditor(self) -> Creditor:
         """The account as the rules see it."""
         return Creditor(self.holder.get_secret_value(), self.account_no.get_secret_value(), self.bank_code)
+
+
+class AccountDecisionBody(Body):
+    """Which version was looked at; when another one waits by now, nothing is decided."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version_no": 1}]})
+
+    version_no: Annotated[int, Field(strict=True, gt=0, lt=2**31)]
 
 
 class AccountView(View):

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, JsonValue, SecretStr
 
 from services.settlement.rules.banking import Creditor
+from services.settlement.rules.ledger import MOVED_MAX_FEN
 from services.settlement.rules.payouts import Document, Origin, Payout, PayoutState, Recipient, Timing
 from services.settlement.schemas.orders import AccountNo, HolderName
+from services.settlement.store.payouts import CancellationRow
 from services.settlement.use_cases.payouts import Card, Claim, MaskedCard
 from shared.http.paging import PageQuery
 from shared.http.types import Body, Code, Id, Text, View
-from shared.money import MAX_FEN
 
 PAYOUT_ID = "01KAJ5T1D4GQ7X8Z2V3N4M5P7B"
 _CARD: dict[str, JsonValue] = {
@@ -85,6 +86,7 @@ class PayoutBody(Body):
             "examples": [
                 {
                     "person_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P7C",
+                    "person_name": "张三",
                     "amount_fen": 320000,
                     "fund_pay_type": "390100",
                     "origin": "manual_claim",
@@ -98,13 +100,15 @@ class PayoutBody(Body):
     )
 
     person_id: Id
-    amount_fen: Annotated[int, Field(strict=True, gt=0, le=MAX_FEN)]
+    person_name: HolderName
+    """姓名. It is not kept: a card of the person's own must be in this name, also one that is entered later."""
+    amount_fen: Annotated[int, Field(strict=True, gt=0, le=MOVED_MAX_FEN)]
     fund_pay_type: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
     """基金支付类型."""
     origin: Literal["supplement", "manual_claim"]
     """supplement 补支付, manual_claim 手工报销."""
     reference: Code
-    """The document it comes from; it is paid out once."""
+    """The document it comes from; an agency pays it out once, in whatever case it is written."""
     reason: Text
     timing: Literal["at_once", "batch"]
     """at_once 即时, batch 按月批量."""
@@ -121,7 +125,24 @@ class PayoutBody(Body):
             self.reference,
             self.reason,
             Timing(self.timing),
+            self.person_name.get_secret_value(),
         )
+
+
+class CardApprovalBody(Body):
+    """Which card was looked at; when a newer one waits by now, nothing is approved."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"card_no": 2}]})
+
+    card_no: Annotated[int, Field(strict=True, gt=0, lt=2**31)]
+
+
+class CancellationBody(Body):
+    """Why a payout that was approved is not to be."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "金额录入错误，应为 320.00 元"}]})
+
+    reason: Text
 
 
 class PayoutQuery(PageQuery):
@@ -151,7 +172,7 @@ class PayoutView(View):
     release_on: date
     """From this day on it can be ordered."""
     state: str
-    """proposed, approved, declined, refused (back in the queue), paid."""
+    """proposed, approved, declined, refused (back in the queue), paid, cancelled."""
     card_no: int
     """Which of its cards holds."""
     proposed_by: str
@@ -182,15 +203,34 @@ class CardView(View):
     approved_by: str | None
 
 
-class PayoutDetail(PayoutView):
-    """One payout with its cards."""
+class CancellationView(View):
+    """A cancellation of a payout (作废)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_PAYOUT, "cards": []}]})
+    cancellation_id: str
+    """Also the id of the transaction that reverses the payout's booking, once it is approved."""
+    reason: str
+    state: str
+    """proposed, approved, declined."""
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class PayoutDetail(PayoutView):
+    """One payout with its cards and cancellations."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_PAYOUT, "cards": [], "cancellations": []}]})
 
     cards: list[CardView]
+    cancellations: list[CancellationView]
+    """The newest last."""
 
     @classmethod
-    def of_all(cls, payout: Payout, cards: Sequence[MaskedCard]) -> PayoutDetail:
-        """The view of a payout with its cards."""
+    def of_all(
+        cls, payout: Payout, cards: Sequence[MaskedCard], cancellations: Sequence[CancellationRow]
+    ) -> PayoutDetail:
+        """The view of a payout with its cards and cancellations."""
         shown = [CardView.model_validate(card, from_attributes=True) for card in cards]
-        return cls(**PayoutView.of(payout).model_dump(), cards=shown)
+        named = [CancellationView.model_validate(row, from_attributes=True) for row in cancellations]
+        return cls(**PayoutView.of(payout).model_dump(), cards=shown, cancellations=named)

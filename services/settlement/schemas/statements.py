@@ -8,16 +8,20 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue
 
+from services.settlement.rules.bills import BILL_MAX_FEN
 from services.settlement.rules.statements import ClassNumbers, Comparison, Key, Line, Statement, StatementState, Sums
 from services.settlement.store.statements import Difference, Resolution
 from services.settlement.use_cases.statements import Report
 from shared.http.paging import PageQuery
-from shared.http.types import Body, Code, Day, Fen, Id, Month, RegionCode, Text, View
+from shared.http.types import Body, Code, Day, Id, Month, RegionCode, Text, View
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 """A number of bills."""
 
-BillFen = Annotated[int, Field(strict=True, ge=-(10**12), le=10**12)]
+TotalFen = Annotated[int, Field(strict=True, ge=-(10**15), le=10**15)]
+"""A total of a statement in fen: ten trillion yuan at most, more than all funds of the country pay in a year."""
+
+BillFen = Annotated[int, Field(strict=True, ge=-BILL_MAX_FEN, le=BILL_MAX_FEN)]
 """An amount of one bill in fen: ten billion yuan at most, so that a million of them can be added up."""
 
 _KEY: dict[str, JsonValue] = {"home_region": "411681", "insutype": "390", "clr_type": "21", "refund": False}
@@ -55,9 +59,9 @@ class TotalBody(Body):
     """清算类别: 11 outpatient, 21 inpatient, 41 pharmacy."""
     refund: bool
     """退费结算标志: reversals are a group of their own, with negative sums."""
-    total_fen: Fen
-    fund_fen: Fen
-    account_fen: Fen
+    total_fen: TotalFen
+    fund_fen: TotalFen
+    account_fen: TotalFen
     bill_count: Count
 
     def group(self) -> tuple[Key, Sums]:
@@ -87,9 +91,9 @@ class AgencyTotalBody(Body):
     insutype: Code
     clr_type: Code
     refund: bool
-    total_fen: Fen
-    fund_fen: Fen
-    account_fen: Fen
+    total_fen: TotalFen
+    fund_fen: TotalFen
+    account_fen: TotalFen
     bill_count: Count
 
     def group(self, home_region: str) -> tuple[Key, Sums]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
@@ -26,9 +26,11 @@ from shared.http.types import Body, Day, Query, RegionCode, Text, View
 TermsNo = Annotated[int, Field(ge=1, lt=2**63)]
 """The number of a proposal."""
 
-Days = Annotated[int, Field(ge=0, le=250)]
+Days = Annotated[int, Field(ge=1, le=250)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Amount = Annotated[int, Field(ge=0, le=10**15)]
+Tolerance = Annotated[int, Field(ge=0, le=100_000)]
+"""At most 1,000 yuan a sum: what is further apart is a difference, whatever a region wishes."""
 
 
 def _distinct(distances: list[int]) -> list[int]:
@@ -52,11 +54,19 @@ _CHOSEN: dict[str, JsonValue] = {
     "deemed_consent": True,
     "netting": "multilateral",
 }
+_CHANGES: dict[str, JsonValue] = {
+    "escalation_distances": {"from": [5, 10], "to": [3, 8]},
+    "deemed_consent": {"from": False, "to": True},
+    "netting": {"from": "gross", "to": "multilateral"},
+}
 _PROPOSAL: dict[str, JsonValue] = {
     "terms_no": 1,
     "region": "411600",
     "valid_from": "2027-01-01",
     "chosen": _CHOSEN,
+    "given_up": [],
+    "terms": {"reconciliation_working_days": 15, "deemed_consent": True, "netting": "multilateral"},
+    "changes": _CHANGES,
     "reason": "市局2026年第12号通知",
     "state": "proposed",
     "proposed_by": "officer-1",
@@ -66,8 +76,30 @@ _PROPOSAL: dict[str, JsonValue] = {
 }
 
 
+TermName = Literal[
+    "reconciliation_working_days",
+    "remittance_working_days",
+    "disbursement_working_days",
+    "item_working_days",
+    "reminder_distances",
+    "escalation_distances",
+    "deemed_consent",
+    "tolerance_fen",
+    "netting",
+    "unpaid_rule",
+    "negative_rule",
+    "payment_way",
+    "cycle_day",
+    "prepayment_yellow_percent",
+    "prepayment_red_percent",
+    "prepayment_reset_day",
+    "second_review_above_fen",
+    "retention_permille",
+]
+
+
 class ChoiceBody(Body):
-    """What a region chooses; what it leaves away it takes from the regions above it."""
+    """What a region chooses; what it leaves away stays as it chose it before, or comes from the regions above it."""
 
     reconciliation_working_days: Days | None = None
     """对账时限."""
@@ -83,7 +115,7 @@ class ChoiceBody(Body):
     """Working days after the due day at which the agencies above are told, one level each."""
     deemed_consent: bool | None = None
     """Whether silence is agreement (逾期视为确认)."""
-    tolerance_fen: Amount | None = None
+    tolerance_fen: Tolerance | None = None
     netting: Netting | None = None
     unpaid_rule: UnpaidRule | None = None
     negative_rule: NegativeRule | None = None
@@ -91,7 +123,11 @@ class ChoiceBody(Body):
     cycle_day: Annotated[int, Field(ge=1, le=28)] | None = None
     prepayment_yellow_percent: Percent | None = None
     prepayment_red_percent: Percent | None = None
+    prepayment_reset_day: Annotated[int, Field(ge=1, le=31)] | None = None
+    """Day of January on which the levels of the prepayments it holds are set anew (年度核定)."""
     second_review_above_fen: Amount | None = None
+    retention_permille: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Share of what a facility is paid that is retained until the yearly review, in thousandths (质量保证金)."""
 
 
 class TermsBody(Body):
@@ -115,12 +151,14 @@ class TermsBody(Body):
     """The first day on which clocks start by them; not before the day of their approval."""
     reason: Text
     chosen: ChoiceBody
+    given_up: Annotated[list[TermName], Field(max_length=len(CHOICES), default_factory=list)]
+    """Terms it had chosen before and leaves to the regions above again."""
 
     def choice(self) -> Choice:
         """As the rules see it."""
         values = self.chosen.model_dump(exclude_none=True)
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return Choice(self.region, self.valid_from, values | lists)
+        return Choice(self.region, self.valid_from, values | lists, frozenset(self.given_up))
 
 
 class TermsQuery(PageQuery):
@@ -139,6 +177,12 @@ class ProposalView(View):
     valid_from: date
     chosen: dict[str, bool | int | str | list[int]]
     """Only what the region chose."""
+    given_up: list[str]
+    """What it leaves to the regions above again."""
+    terms: dict[str, bool | int | str | list[int]] | None
+    """All terms that hold on its first day, once it is approved."""
+    changes: dict[str, dict[str, bool | int | str | list[int]]] | None
+    """Those of them that hold otherwise without it: `from` what, `to` what."""
     reason: str
     state: str
     """proposed, approved, rejected."""
@@ -152,11 +196,14 @@ class ProposalView(View):
         """The view of a proposal."""
         choice = proposal.choice
         values = {n: list(v) if isinstance(v, tuple) else v for n, v in choice.values.items()}
+        shown = proposal.outcome or {"terms": None, "changes": None}
         return cls(
             terms_no=proposal.terms_no,
             region=choice.region,
             valid_from=choice.valid_from,
             chosen=values,
+            given_up=sorted(choice.given_up),
+            **shown,
             reason=proposal.reason,
             state=proposal.state,
             proposed_by=proposal.proposed_by,

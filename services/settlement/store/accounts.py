@@ -7,28 +7,41 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from services.settlement.rules.ledger import Account, AccountKind
+from services.settlement.store.archives import OPENINGS
 from services.settlement.store.books import Balance
-from shared.database import Connection, rows_to
+from shared.database import Connection, rows_to, sums_to
 
-BALANCES_AS_OF = """
-    SELECT e.account_kind, e.counterparty, e.fund_pay_type, sum(e.amount_fen)::bigint AS balance_fen,
-        coalesce(sum(e.amount_fen) FILTER (WHERE e.amount_fen > 0), 0)::bigint AS debit_fen,
-        coalesce(-sum(e.amount_fen) FILTER (WHERE e.amount_fen < 0), 0)::bigint AS credit_fen, count(*) AS entries
-    FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
-    WHERE e.book = $1 AND ($2::date IS NULL OR t.value_date <= $2) AND ($3::timestamptz IS NULL OR t.booked_at <= $3)
-    GROUP BY e.account_kind, e.counterparty, e.fund_pay_type
-    ORDER BY e.account_kind, e.counterparty, e.fund_pay_type
+# Of a moment after the archived years: all that their openings hold had been booked by then.
+BALANCES_AS_OF = f"""
+    SELECT account_kind, counterparty, fund_pay_type, sum(debit_fen - credit_fen) AS balance_fen,
+        sum(debit_fen) AS debit_fen, sum(credit_fen) AS credit_fen, sum(entries)::bigint AS entries
+    FROM (
+        SELECT e.account_kind, e.counterparty, e.fund_pay_type, greatest(e.amount_fen, 0) AS debit_fen,
+            greatest(-e.amount_fen, 0) AS credit_fen, 1::bigint AS entries
+        FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
+        WHERE e.book = $1 AND ($2::date IS NULL OR t.value_date <= $2)
+            AND ($3::timestamptz IS NULL OR t.booked_at <= $3)
+        UNION ALL
+        SELECT account_kind, counterparty, fund_pay_type, debit_fen, credit_fen, entries FROM {OPENINGS} AS o
+        WHERE book = $1
+    ) AS moved
+    GROUP BY account_kind, counterparty, fund_pay_type ORDER BY account_kind, counterparty, fund_pay_type
 """
-ACCOUNTS_OF_MONTH = """
-    SELECT e.account_kind, e.counterparty, e.fund_pay_type,
-        coalesce(sum(e.amount_fen) FILTER (WHERE t.period < $2), 0)::bigint AS opening_fen,
-        coalesce(sum(e.amount_fen) FILTER (WHERE t.period = $2 AND e.amount_fen > 0), 0)::bigint AS debit_fen,
-        coalesce(-sum(e.amount_fen) FILTER (WHERE t.period = $2 AND e.amount_fen < 0), 0)::bigint AS credit_fen,
-        sum(e.amount_fen)::bigint AS closing_fen, count(*) FILTER (WHERE t.period = $2) AS entries
-    FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
-    WHERE e.book = $1 AND t.period <= $2
-    GROUP BY e.account_kind, e.counterparty, e.fund_pay_type
-    ORDER BY e.account_kind, e.counterparty, e.fund_pay_type
+# Of a month after the archived years.
+ACCOUNTS_OF_MONTH = f"""
+    SELECT account_kind, counterparty, fund_pay_type,
+        coalesce(sum(amount_fen) FILTER (WHERE period < $2), 0) AS opening_fen,
+        coalesce(sum(amount_fen) FILTER (WHERE period = $2 AND amount_fen > 0), 0) AS debit_fen,
+        coalesce(-sum(amount_fen) FILTER (WHERE period = $2 AND amount_fen < 0), 0) AS credit_fen,
+        sum(amount_fen) AS closing_fen, count(*) FILTER (WHERE period = $2) AS entries
+    FROM (
+        SELECT e.account_kind, e.counterparty, e.fund_pay_type, e.amount_fen, t.period
+        FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id) WHERE e.book = $1 AND t.period <= $2
+        UNION ALL
+        SELECT account_kind, counterparty, fund_pay_type, debit_fen - credit_fen, '' FROM {OPENINGS} AS o
+        WHERE book = $1
+    ) AS moved
+    GROUP BY account_kind, counterparty, fund_pay_type ORDER BY account_kind, counterparty, fund_pay_type
 """
 MOVEMENTS = """
     SELECT e.transaction_id, e.line_no, e.account_kind, e.counterparty, e.fund_pay_type, e.amount_fen, t.kind,
@@ -93,12 +106,12 @@ async def balances_as_of(
 ) -> list[Balance]:
     """What every account of a book held, by the value dates up to a day and the bookings up to a moment."""
     rows = await tx.fetch(BALANCES_AS_OF, book, value_date_until, booked_until, timeout=READING_TIMEOUT_S)
-    return rows_to(Balance, rows)
+    return sums_to(Balance, rows)
 
 
 async def accounts_of_month(tx: Connection, book: str, period: str) -> list[AccountMonth]:
     """Every account of a book that was ever moved up to a month."""
-    return rows_to(AccountMonth, await tx.fetch(ACCOUNTS_OF_MONTH, book, period, timeout=READING_TIMEOUT_S))
+    return sums_to(AccountMonth, await tx.fetch(ACCOUNTS_OF_MONTH, book, period, timeout=READING_TIMEOUT_S))
 
 
 async def movements(tx: Connection, book: str, period: str) -> AsyncIterator[Sequence[Movement]]:

@@ -29,8 +29,12 @@ ACCOUNT_DECIDE = """
     WHERE party = $1 AND version_no = $2
 """
 ACCOUNT_PARTIES = """
-    SELECT DISTINCT ON (account_hash) account_hash, party, opening_fen, opening_on FROM bank_account
+    SELECT DISTINCT ON (account_hash) account_hash, party, opening_fen, opening_on, region FROM bank_account
     WHERE account_hash = ANY($1::text[]) AND state = 'approved' ORDER BY account_hash, current DESC, version_no DESC
+"""
+ACCOUNT_KEEPER = """
+    SELECT region FROM bank_account WHERE party = $1 AND state = 'approved'
+    ORDER BY current DESC, version_no DESC LIMIT 1
 """
 SEALED_ACCOUNTS = "SELECT party, version_no, holder_sealed, account_sealed FROM bank_account FOR UPDATE"
 ACCOUNT_RESEAL = "UPDATE bank_account SET holder_sealed = $3, account_sealed = $4 WHERE party = $1 AND version_no = $2"
@@ -76,6 +80,8 @@ class Holder(NamedTuple):
     party: str
     opening_fen: int
     opening_on: date
+    keeper: str
+    """The agency that keeps it, which is told of what somebody has to look into."""
 
 
 async def add_account(tx: Connection, account: NewAccount, subject: str, at: datetime) -> None:
@@ -113,7 +119,12 @@ async def decide_account(tx: Connection, row: AccountRow, state: str, subject: s
 async def holders(tx: Connection, account_hashes: Iterable[str]) -> dict[str, Holder]:
     """Whose accounts some numbers are, by their hashes."""
     rows = await tx.fetch(ACCOUNT_PARTIES, sorted(set(account_hashes)))
-    return {row["account_hash"]: Holder(row["party"], row["opening_fen"], row["opening_on"]) for row in rows}
+    return {row["account_hash"]: Holder(*row[1:]) for row in rows}
+
+
+async def keeper(tx: Connection, party: str) -> str:
+    """The agency that keeps a party's account; the party itself, when it has none on file."""
+    return await tx.fetchval(ACCOUNT_KEEPER, party) or party
 
 
 async def sealed_accounts(tx: Connection) -> Mapping[tuple[str, int], tuple[str, str]]:

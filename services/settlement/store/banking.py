@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
 from services.settlement.rules.banking import BankItemKind
+from services.settlement.rules.movements import Name, NamedBy, Sighting
 from services.settlement.store.bills import columns
 from shared.database import Connection, row_to, rows_to
 
@@ -29,8 +30,7 @@ BATCH_INSERT = """
 """
 BATCH_ORDERS = """
     UPDATE payment_order o SET state = 'sending', batch_id = $1, payee_version_no = coalesce(
-        (SELECT version_no FROM bank_account a WHERE a.party = o.payee AND a.current),
-        (SELECT card_no FROM payout p WHERE o.purpose = 'payout' AND p.payout_id = o.reference))
+        (SELECT version_no FROM bank_account a WHERE a.party = o.payee AND a.current), o.payee_version_no)
     WHERE o.order_id = ANY($2::text[])
 """
 BATCHES_SENDING = "SELECT batch_id FROM bank_batch WHERE state = 'sending' ORDER BY batch_id"
@@ -72,16 +72,24 @@ ENTRIES_INSERT = """
     SELECT e, p, r, x, d, a, b, nullif(s, ''), $11, nullif(o, ''), c, $12
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::date[], $8::text[],
         $9::text[], $10::text[]) AS n(e, p, r, x, d, a, b, s, o, c)
-    ON CONFLICT ON CONSTRAINT bank_entry_once DO NOTHING RETURNING entry_id
 """
-ENTRIES_KNOWN = """
-    SELECT e.entry_ref, e.end_to_end_id, e.debit, e.amount_fen FROM bank_entry e
-    JOIN unnest($2::text[], $3::text[], $4::bool[]) AS w(entry_ref, end_to_end_id, debit)
-        USING (entry_ref, end_to_end_id, debit)
-    WHERE e.party = $1
+# One account at a time: two reports of the same movements, taken at once, must see each other's.
+ACCOUNT_LOCK = "SELECT pg_advisory_xact_lock(hashtext('settlement.bank_account'), hashtext($1))"
+SIGHTINGS = """
+    SELECT s.entry_id, s.told_by, s.named_by, s.name, s.end_to_end_id, s.debit, e.amount_fen, e.booked_on, s.value_on
+    FROM bank_sighting s JOIN bank_entry e USING (entry_id)
+    WHERE s.party = $1 AND (e.booked_on BETWEEN $2 AND $3 OR s.entry_id IN (
+        SELECT n.entry_id FROM bank_sighting n WHERE n.party = $1 AND n.name = ANY($4::text[])))
+    ORDER BY s.entry_id, s.told_by, s.named_by, s.name
+"""
+SIGHTINGS_INSERT = """
+    INSERT INTO bank_sighting (party, told_by, named_by, name, end_to_end_id, debit, entry_id, value_on, message_no)
+    SELECT $1, $2, w, n, x, d, e, v, $3
+    FROM unnest($4::text[], $5::text[], $6::text[], $7::bool[], $8::text[], $9::date[]) AS s(w, n, x, d, e, v)
+    ON CONFLICT DO NOTHING
 """
 BOOKS_BALANCE = """
-    SELECT coalesce(sum(e.amount_fen), 0)::bigint FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
+    SELECT coalesce(sum(e.amount_fen), 0) FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
     WHERE e.book = $1 AND e.account_kind = 'bank' AND t.value_date > $2 AND t.value_date <= $3
 """
 ITEMS_INSERT = """
@@ -111,8 +119,8 @@ ITEMS_CLOSE = """
     WHERE order_id = ANY($1::text[]) AND kind = ANY($2::text[]) AND closed_at IS NULL
 """
 BALANCE_ITEMS_CLOSE = """
-    UPDATE bank_item SET closed_at = $2, closed_as = 'agreed'
-    WHERE party = $1 AND kind = 'balance_differs' AND closed_at IS NULL
+    UPDATE bank_item SET closed_at = $3, closed_as = 'agreed'
+    WHERE party = $1 AND kind = 'balance_differs' AND closed_at IS NULL AND starts_with(item_key, $2)
 """
 
 
@@ -155,6 +163,17 @@ class NewEntry(NamedTuple):
     reason: str | None
     order_id: str | None
     outcome: str
+
+
+class NewSighting(NamedTuple):
+    """That a report told of a movement, and by which name."""
+
+    named_by: NamedBy
+    name: str
+    end_to_end_id: str
+    debit: bool
+    entry_id: str
+    value_on: date | None
 
 
 class NewItem(NamedTuple):
@@ -252,23 +271,34 @@ async def message_sha256(tx: Connection, kind: str, party: str, message_id: str)
     return await tx.fetchval(MESSAGE_SHA256, kind, party, message_id)  # type: ignore[no-any-return]
 
 
-async def known_entries(
-    tx: Connection, party: str, keys: Sequence[tuple[str, str, bool]]
-) -> dict[tuple[str, str, bool], int]:
-    """The amounts of movements that were reported before, by reference, end-to-end id and side."""
-    rows = await tx.fetch(ENTRIES_KNOWN, party, *columns(keys, 3))
-    return {(row[0], row[1], row[2]): row[3] for row in rows}
+async def lock_accounts(tx: Connection, parties: Iterable[str]) -> None:
+    """Nobody else takes reports of these parties' accounts until the transaction ends."""
+    for party in sorted(set(parties)):
+        await tx.execute(ACCOUNT_LOCK, party)
 
 
-async def add_entries(tx: Connection, entries: Sequence[NewEntry], message_no: int, at: datetime) -> set[str]:
-    """Keep movements; the ids of those that were not reported before."""
+async def sightings(tx: Connection, party: str, days: tuple[date, date], names: Sequence[Name]) -> list[Sighting]:
+    """Who told of the movements of an account that were booked in some days, or have some name."""
+    rows = await tx.fetch(SIGHTINGS, party, *days, [name.name for name in names])
+    return [Sighting(row[0], row[1], Name(NamedBy(row[2]), *row[3:6]), *row[6:]) for row in rows]
+
+
+async def add_sightings(
+    tx: Connection, party: str, told_by: str, found: Sequence[NewSighting], message_no: int
+) -> None:
+    """A report told of movements; under the same name it does so once."""
+    await tx.execute(SIGHTINGS_INSERT, party, told_by, message_no, *columns(found, 6))
+
+
+async def add_entries(tx: Connection, entries: Sequence[NewEntry], message_no: int, at: datetime) -> None:
+    """Keep movements that were not reported before."""
     rows = [(*e[:7], e.reason or "", e.order_id or "", e.outcome) for e in entries]
-    return {row["entry_id"] for row in await tx.fetch(ENTRIES_INSERT, *columns(rows, 10), message_no, at)}
+    await tx.execute(ENTRIES_INSERT, *columns(rows, 10), message_no, at)
 
 
 async def books_balance(tx: Connection, party: str, after: date, until: date) -> int:
     """What the bank account of a book moved in some days, by value date."""
-    return await tx.fetchval(BOOKS_BALANCE, party, after, until)  # type: ignore[no-any-return]
+    return int(await tx.fetchval(BOOKS_BALANCE, party, after, until))
 
 
 async def add_items(tx: Connection, items: Sequence[NewItem], at: datetime, due_on: date) -> None:
@@ -301,6 +331,6 @@ async def close_items(
     await tx.execute(ITEMS_CLOSE, list(order_ids), list(kinds), closed_as, at)
 
 
-async def close_balance_items(tx: Connection, party: str, at: datetime) -> None:
-    """A statement agrees with the books again."""
-    await tx.execute(BALANCE_ITEMS_CLOSE, party, at)
+async def close_balance_items(tx: Connection, keeper: str, item_key: str, at: datetime) -> None:
+    """A statement of an account agrees with the books again: what its keeper was told, by the beginning of its key."""
+    await tx.execute(BALANCE_ITEMS_CLOSE, keeper, item_key, at)

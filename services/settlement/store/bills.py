@@ -10,6 +10,7 @@ from services.settlement.rules.bills import Bill
 from services.settlement.rules.chain import LedgerKey, canonical, leaf_of
 from services.settlement.rules.ledger import Entry
 from services.settlement.rules.statements import StatementState
+from services.settlement.store.archives import archived
 from shared.database import Connection
 
 FACILITY_UPSERT = """
@@ -58,15 +59,20 @@ CASES_INSERT = """
     ORDER BY f, p, home, care
     ON CONFLICT DO NOTHING
 """
-BILLS_KNOWN = "SELECT settlement_id FROM bill WHERE settlement_id = ANY($1::text[])"
-BILLS_INSERT = """
+BILLS_KNOWN = f"""
+    SELECT settlement_id FROM unnest($1::text[]) AS n(settlement_id)
+    WHERE EXISTS (SELECT FROM bill b WHERE b.settlement_id = n.settlement_id) OR {archived("n.settlement_id")}
+"""
+# What was archived is not in the table, and is not booked again all the same.
+BILLS_INSERT = f"""
     INSERT INTO bill (settlement_id, case_id, visit_id, person_id, facility_code, facility_settlement_no, care_region,
         home_region, insutype, med_type, clr_type, refund, reverses_settlement_id, settled_at, settled_period, period,
         total_fen, fund_fen, account_fen, cash_fen, hospital_fen, payable_fen, traceparent, booked_at)
     SELECT *, $24 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::text[], $9::text[], $10::text[], $11::text[], $12::bool[], $13::text[], $14::timestamptz[], $15::text[],
         $16::text[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],
-        $23::text[])
+        $23::text[]) AS n(settlement_id)
+    WHERE NOT {archived("n.settlement_id")}
     ON CONFLICT DO NOTHING RETURNING settlement_id
 """
 # With each transaction the mark under which it waits for the chain, in the same round trip.

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from services.settlement.store.archives import HOLDING, archived, entries_and_openings, left_behind
 from services.settlement.store.carried import cleared
-from shared.database import Connection, row_to, rows_to
+from shared.database import Connection, row_to, rows_to, sums_to
 from shared.telemetry import is_sampled
 
 BILL = """
@@ -39,11 +40,12 @@ ENTRIES_OF_BOOK = (
     ORDER BY e.transaction_id, e.line_no LIMIT $8
 """
 )
-BALANCES = """
-    SELECT account_kind, counterparty, fund_pay_type, sum(amount_fen)::bigint AS balance_fen,
-        coalesce(sum(amount_fen) FILTER (WHERE amount_fen > 0), 0)::bigint AS debit_fen,
-        coalesce(-sum(amount_fen) FILTER (WHERE amount_fen < 0), 0)::bigint AS credit_fen, count(*) AS entries
-    FROM ledger_entry WHERE book = $1
+BALANCES = f"""
+    SELECT account_kind, counterparty, fund_pay_type, sum(amount_fen) AS balance_fen,
+        coalesce(sum(amount_fen) FILTER (WHERE amount_fen > 0), 0) AS debit_fen,
+        coalesce(-sum(amount_fen) FILTER (WHERE amount_fen < 0), 0) AS credit_fen,
+        sum(entries)::bigint AS entries
+    FROM {entries_and_openings("WHERE book = $1")} AS e
     GROUP BY account_kind, counterparty, fund_pay_type ORDER BY account_kind, counterparty, fund_pay_type
 """
 PARTY_REGIONS = "SELECT facility_code, region FROM facility WHERE facility_code = ANY($1::text[])"
@@ -51,14 +53,14 @@ PARTY_REGIONS = "SELECT facility_code, region FROM facility WHERE facility_code 
 SUMMARY = """
     SELECT e.book AS party,
         coalesce(sum(e.amount_fen) FILTER (
-            WHERE e.account_kind = 'receivable' AND t.kind IN ('bill', 'reversal')), 0)::bigint
+            WHERE e.account_kind = 'receivable' AND t.kind IN ('bill', 'reversal')), 0)
             AS owed_fen,
         coalesce(-sum(e.amount_fen) FILTER (
-            WHERE e.account_kind = 'payable' AND t.kind IN ('bill', 'reversal')), 0)::bigint
+            WHERE e.account_kind = 'payable' AND t.kind IN ('bill', 'reversal')), 0)
             AS owing_fen,
         coalesce(sum(e.amount_fen) FILTER (WHERE e.account_kind IN ('fund_expenditure', 'personal_account')),
-            0)::bigint AS borne_fen,
-        coalesce(min(p.paid_fen), 0)::bigint AS paid_fen, coalesce(min(p.received_fen), 0)::bigint AS received_fen
+            0) AS borne_fen,
+        coalesce(min(p.paid_fen), 0) AS paid_fen, coalesce(min(p.received_fen), 0) AS received_fen
     FROM settlement_case c JOIN ledger_transaction t USING (case_id) JOIN ledger_entry e USING (transaction_id)
     LEFT JOIN (
         SELECT party, sum(amount_fen) FILTER (WHERE pays) AS paid_fen,
@@ -71,46 +73,58 @@ SUMMARY = """
     WHERE c.period = $1 AND (c.facility_code = $2 OR c.chain && $3::text[])
     GROUP BY e.book ORDER BY e.book
 """
-PROOF_LEDGER = """
-    SELECT count(*) AS entries, coalesce(sum(amount_fen), 0)::bigint AS sum_fen, count(DISTINCT book) AS books,
-        coalesce(sum(amount_fen) FILTER (WHERE account_kind = 'receivable'), 0)::bigint AS receivable_fen,
-        coalesce(-sum(amount_fen) FILTER (WHERE account_kind = 'payable'), 0)::bigint AS payable_fen,
-        (SELECT count(*) FROM (SELECT FROM ledger_entry GROUP BY book HAVING sum(amount_fen) <> 0) AS off)
+_EVERYTHING = entries_and_openings()
+PROOF_LEDGER = f"""
+    SELECT coalesce(sum(entries), 0)::bigint AS entries, coalesce(sum(amount_fen), 0) AS sum_fen,
+        count(DISTINCT book) AS books,
+        coalesce(sum(amount_fen) FILTER (WHERE account_kind = 'receivable'), 0) AS receivable_fen,
+        coalesce(-sum(amount_fen) FILTER (WHERE account_kind = 'payable'), 0) AS payable_fen,
+        (SELECT count(*) FROM (SELECT FROM {_EVERYTHING} AS e GROUP BY book HAVING sum(amount_fen) <> 0) AS off)
             AS books_off,
         (SELECT count(*) FROM (
             SELECT FROM ledger_entry GROUP BY transaction_id, book HAVING sum(amount_fen) <> 0) AS off)
             AS transactions_off
-    FROM ledger_entry
+    FROM {_EVERYTHING} AS e
 """
-PROOF_BOOKS = """
-    SELECT book, count(*) AS entries, sum(amount_fen)::bigint AS sum_fen,
-        coalesce(sum(amount_fen) FILTER (WHERE amount_fen > 0), 0)::bigint AS debit_fen
-    FROM ledger_entry GROUP BY book ORDER BY book
+PROOF_BOOKS = f"""
+    SELECT book, sum(entries)::bigint AS entries, sum(amount_fen) AS sum_fen,
+        coalesce(sum(amount_fen) FILTER (WHERE amount_fen > 0), 0) AS debit_fen
+    FROM {_EVERYTHING} AS e GROUP BY book ORDER BY book
 """
-PROOF_BILLS = """
-    SELECT count(*) AS bills, count(*) FILTER (WHERE refund) AS reversals,
-        coalesce(sum(total_fen), 0)::bigint AS total_fen, coalesce(sum(fund_fen), 0)::bigint AS fund_fen,
-        coalesce(sum(account_fen), 0)::bigint AS account_fen, coalesce(sum(payable_fen), 0)::bigint AS payable_fen,
-        (SELECT coalesce(sum(e.amount_fen), 0)::bigint
-         FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
-         WHERE e.account_kind IN ('fund_expenditure', 'personal_account') AND t.kind <> 'payout') AS borne_fen,
-        (SELECT coalesce(-sum(amount_fen), 0)::bigint FROM ledger_entry
+# Nothing but bills leaves, so that no opening holds what a payout is borne by.
+PROOF_BILLS = f"""
+    SELECT coalesce(sum(bills), 0)::bigint AS bills, coalesce(sum(reversals), 0)::bigint AS reversals,
+        coalesce(sum(total_fen), 0) AS total_fen, coalesce(sum(fund_fen), 0) AS fund_fen,
+        coalesce(sum(account_fen), 0) AS account_fen, coalesce(sum(payable_fen), 0) AS payable_fen,
+        (SELECT coalesce(sum(fen), 0) FROM (
+            SELECT e.amount_fen AS fen FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
+            WHERE e.account_kind IN ('fund_expenditure', 'personal_account')
+                AND t.kind NOT IN ('payout', 'payout_reversal')
+            UNION ALL
+            SELECT debit_fen - credit_fen FROM {left_behind("ledger_opening")} AS o
+            WHERE account_kind IN ('fund_expenditure', 'personal_account')) AS borne) AS borne_fen,
+        (SELECT coalesce(-sum(amount_fen), 0) FROM {_EVERYTHING} AS e
          WHERE account_kind = 'medical_income') AS income_fen,
         (SELECT count(*) FROM bill b FULL JOIN
             (SELECT transaction_id FROM ledger_transaction WHERE kind IN ('bill', 'reversal')) AS t
             ON t.transaction_id = b.settlement_id
          WHERE b.settlement_id IS NULL OR (t.transaction_id IS NULL AND b.payable_fen <> 0)) AS unbooked
-    FROM bill
+    FROM (
+        SELECT count(*) AS bills, count(*) FILTER (WHERE refund) AS reversals, sum(total_fen) AS total_fen,
+            sum(fund_fen) AS fund_fen, sum(account_fen) AS account_fen, sum(payable_fen) AS payable_fen FROM bill
+        UNION ALL
+        SELECT bills, reversals, total_fen, fund_fen, account_fen, payable_fen FROM {HOLDING} AS h
+    ) AS all_bills
 """
 # What one party's book holds as receivable from another is what the other's holds as payable to it; so with cleared
 # hops, and with prepayments.
-PROOF_MIRROR = """
+PROOF_MIRROR = f"""
     SELECT count(*) FROM (
         SELECT FROM (
-            SELECT 'owed' AS kind, book AS creditor, counterparty AS debtor, amount_fen FROM ledger_entry
+            SELECT 'owed' AS kind, book AS creditor, counterparty AS debtor, amount_fen FROM {_EVERYTHING} AS e
             WHERE account_kind = 'receivable'
             UNION ALL
-            SELECT 'owed', counterparty, book, amount_fen FROM ledger_entry WHERE account_kind = 'payable'
+            SELECT 'owed', counterparty, book, amount_fen FROM {_EVERYTHING} AS e WHERE account_kind = 'payable'
             UNION ALL
             SELECT 'cleared', least(book, counterparty), greatest(book, counterparty), amount_fen FROM ledger_entry
             WHERE account_kind = 'clearing'
@@ -128,9 +142,12 @@ PROOF_CASES = f"""
     SELECT
         (SELECT count(*) FROM settlement_case c
          WHERE c.numbers_hash IS NOT NULL AND (c.bill_count, c.total_fen, c.fund_fen, c.account_fen) IS DISTINCT FROM
-            (SELECT (count(*), coalesce(sum(b.total_fen), 0)::bigint, coalesce(sum(b.fund_fen), 0)::bigint,
-                     coalesce(sum(b.account_fen), 0)::bigint)
-             FROM {cleared("= c.case_id")} AS b)) AS numbers_off,
+            (SELECT (coalesce(sum(b.bills), 0)::bigint, coalesce(sum(b.total_fen), 0)::bigint,
+                     coalesce(sum(b.fund_fen), 0)::bigint, coalesce(sum(b.account_fen), 0)::bigint)
+             FROM (SELECT 1 AS bills, total_fen, fund_fen, account_fen FROM {cleared("= c.case_id")} AS b
+                   UNION ALL
+                   SELECT bill_count, total_fen, fund_fen, account_fen FROM {left_behind("ledger_archived_case")} AS k
+                   WHERE k.case_id = c.case_id) AS b)) AS numbers_off,
         (SELECT count(*) FROM confirmation f JOIN settlement_case c USING (case_id)
          WHERE c.numbers_hash <> f.numbers_hash AND NOT EXISTS (
             SELECT FROM carried_confirmation k
@@ -150,12 +167,12 @@ PROOF_CASES = f"""
          FULL JOIN (SELECT * FROM ledger_transaction WHERE kind = 'payment' AND case_id IS NOT NULL) t
             ON t.transaction_id = p.payment_id
          WHERE (p.paid_at IS NULL) <> (t.transaction_id IS NULL)) AS payments_unbooked,
-        (SELECT coalesce(sum(amount_fen), 0)::bigint FROM (
+        (SELECT coalesce(sum(amount_fen), 0) FROM (
             SELECT amount_fen FROM payment WHERE paid_at IS NOT NULL
             UNION ALL SELECT amount_fen FROM clearing_position WHERE settled_by = 'payment'
             UNION ALL SELECT amount_fen FROM prepayment_movement WHERE kind <> 'draw' AND state = 'settled') AS paid)
             AS paid_fen,
-        (SELECT coalesce(sum(e.amount_fen), 0)::bigint
+        (SELECT coalesce(sum(e.amount_fen), 0)
          FROM ledger_entry e JOIN ledger_transaction t USING (transaction_id)
          WHERE e.account_kind = 'bank' AND e.amount_fen > 0 AND t.kind IN ('payment', 'prepayment')) AS received_fen
 """
@@ -178,10 +195,11 @@ PROOF_CLASSES = """
            t.books_account, t.books_count)
 """
 PROOF_STATES = "SELECT state, count(*) FROM settlement_case GROUP BY state ORDER BY state"
-UNKNOWN_REVERSALS = """
+UNKNOWN_REVERSALS = f"""
     SELECT r.settlement_id, r.reverses_settlement_id FROM bill r
     WHERE r.reverses_settlement_id IS NOT NULL
       AND NOT EXISTS (SELECT FROM bill b WHERE b.settlement_id = r.reverses_settlement_id)
+      AND NOT {archived("r.reverses_settlement_id")}
     ORDER BY r.settlement_id
 """
 UNEQUAL_REVERSALS = """
@@ -371,7 +389,7 @@ async def entries_of_book(
 
 async def balances(tx: Connection, book: str) -> list[Balance]:
     """What every account of a book holds."""
-    return rows_to(Balance, await tx.fetch(BALANCES, book))
+    return sums_to(Balance, await tx.fetch(BALANCES, book))
 
 
 async def facility_regions(tx: Connection, parties: Sequence[str]) -> dict[str, str]:
@@ -381,22 +399,22 @@ async def facility_regions(tx: Connection, parties: Sequence[str]) -> dict[str, 
 
 async def summary(tx: Connection, period: str, facility_code: str | None, areas: Sequence[str]) -> list[PartySummary]:
     """The parties of a month's cases that a caller may see."""
-    return rows_to(PartySummary, await tx.fetch(SUMMARY, period, facility_code, list(areas)))
+    return sums_to(PartySummary, await tx.fetch(SUMMARY, period, facility_code, list(areas)))
 
 
 async def prove_ledger(tx: Connection) -> LedgerProof:
     """Sums of the whole ledger."""
-    return rows_to(LedgerProof, await tx.fetch(PROOF_LEDGER, timeout=PROOF_TIMEOUT_S))[0]
+    return sums_to(LedgerProof, await tx.fetch(PROOF_LEDGER, timeout=PROOF_TIMEOUT_S))[0]
 
 
 async def prove_books(tx: Connection) -> list[BookSum]:
     """The sum of every book."""
-    return rows_to(BookSum, await tx.fetch(PROOF_BOOKS, timeout=PROOF_TIMEOUT_S))
+    return sums_to(BookSum, await tx.fetch(PROOF_BOOKS, timeout=PROOF_TIMEOUT_S))
 
 
 async def prove_bills(tx: Connection) -> BillProof:
     """Sums of all bills beside those of the ledger."""
-    return rows_to(BillProof, await tx.fetch(PROOF_BILLS, timeout=PROOF_TIMEOUT_S))[0]
+    return sums_to(BillProof, await tx.fetch(PROOF_BILLS, timeout=PROOF_TIMEOUT_S))[0]
 
 
 async def prove_mirror(tx: Connection) -> int:
@@ -406,7 +424,7 @@ async def prove_mirror(tx: Connection) -> int:
 
 async def prove_cases(tx: Connection) -> CaseProof:
     """Cases, hops and payments that do not agree with what they follow from."""
-    return rows_to(CaseProof, await tx.fetch(PROOF_CASES, timeout=PROOF_TIMEOUT_S))[0]
+    return sums_to(CaseProof, await tx.fetch(PROOF_CASES, timeout=PROOF_TIMEOUT_S))[0]
 
 
 async def prove_classes(tx: Connection) -> int:

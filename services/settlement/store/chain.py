@@ -15,8 +15,12 @@ def _text(*fields: str) -> str:
     return ", ".join(f"length({field}), ':', {field}" for field in fields)
 
 
-_DAYS = "(t.value_date - DATE '1970-01-01')::text"
-_MOMENT = "(extract(epoch FROM t.booked_at) * 1000000)::bigint::text"
+# Whatever stands in a row has a form: a look that fails at one transaction would see none of the others.
+_DAYS = "CASE WHEN isfinite(t.value_date) THEN (t.value_date - DATE '1970-01-01')::text ELSE t.value_date::text END"
+_MOMENT = (
+    "CASE WHEN isfinite(t.booked_at) THEN (extract(epoch FROM t.booked_at) * 1000000)::bigint::text"
+    " ELSE t.booked_at::text END"
+)
 _LINE = ("e.line_no::text", "e.book", "e.account_kind", "e.counterparty", "e.fund_pay_type", "e.amount_fen::text")
 _CANONICAL = f"""
     concat({_text("t.transaction_id", "t.kind")}, coalesce(length(t.case_id) || ':' || t.case_id, '~'),
@@ -27,16 +31,31 @@ _CANONICAL = f"""
 """
 """A transaction `t` in canonical form, as `rules.chain.canonical` writes it."""
 
+# Partitions leave for every snapshot, also for one from before: who looks more than once holds them. Neither statement
+# takes the snapshot, so that it is not older than the lock.
+ONE_SNAPSHOT = """
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+    LOCK TABLE ledger_entry IN ACCESS SHARE MODE
+"""
 SEALER_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('settlement.seal'))"
 HEAD = "SELECT chain_no, hash FROM ledger_chain ORDER BY chain_no DESC LIMIT 1"
 HASH_AT = "SELECT hash FROM ledger_chain WHERE chain_no = $1"
 # A transaction is in the queue when it is committed, however long it took and whatever was committed before it.
 UNSEALED_TAKE = """
-    DELETE FROM ledger_unsealed WHERE ctid = ANY(ARRAY(SELECT ctid FROM ledger_unsealed LIMIT $1))
+    DELETE FROM ledger_unsealed
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM ledger_unsealed WHERE set_aside_at IS NULL LIMIT $1))
     RETURNING transaction_id, mark
 """
-UNSEALED_COUNT = "SELECT count(*) FROM ledger_unsealed"
-UNSEALED_INSERT = "INSERT INTO ledger_unsealed SELECT * FROM unnest($1::text[], $2::bytea[])"
+UNSEALED_COUNT = "SELECT count(*) FROM ledger_unsealed WHERE set_aside_at IS NULL"
+UNSEALED_INSERT = "INSERT INTO ledger_unsealed (transaction_id, mark) SELECT * FROM unnest($1::text[], $2::bytea[])"
+UNSEALED_SET_ASIDE = """
+    INSERT INTO ledger_unsealed (transaction_id, mark, set_aside_at)
+    SELECT *, clock_timestamp() FROM unnest($1::text[], $2::bytea[])
+"""
+# Once somebody has adopted it, nothing is left to be looked into.
+SET_ASIDE_SEALED = """
+    DELETE FROM ledger_unsealed WHERE set_aside_at IS NOT NULL AND transaction_id = ANY($1::text[])
+"""
 CANONICAL_OF = f"""
     SELECT t.transaction_id, {_CANONICAL} AS canonical FROM ledger_transaction t
     WHERE t.transaction_id = ANY($1::text[])
@@ -108,6 +127,11 @@ class SealedLink(NamedTuple):
     canonical: str | None
 
 
+async def begin_snapshot(tx: Connection) -> None:
+    """Make a transaction that has asked nothing yet see one moment of the ledger, out of which no year leaves."""
+    await tx.execute(ONE_SNAPSHOT)
+
+
 async def try_lock_sealer(tx: Connection) -> bool:
     """Whether this transaction alone may seal; false while another one does."""
     return await tx.fetchval(SEALER_LOCK)  # type: ignore[no-any-return]
@@ -130,13 +154,18 @@ async def take_unsealed(tx: Connection, limit: int) -> list[Waiting]:
 
 
 async def count_unsealed(tx: Connection) -> int:
-    """How many transactions wait."""
+    """How many transactions wait; those that were set aside do not."""
     return await tx.fetchval(UNSEALED_COUNT)  # type: ignore[no-any-return]
 
 
 async def add_unsealed(tx: Connection, waiting: Sequence[Waiting]) -> None:
     """Put transactions into the queue."""
     await tx.execute(UNSEALED_INSERT, *columns(waiting, 2))
+
+
+async def set_aside(tx: Connection, waiting: Sequence[Waiting]) -> None:
+    """Keep transactions that cannot be sealed beside the queue, until somebody has looked into them."""
+    await tx.execute(UNSEALED_SET_ASIDE, *columns(waiting, 2))
 
 
 async def canonical_of(tx: Connection, transaction_ids: Iterable[str]) -> dict[str, str]:
@@ -148,6 +177,7 @@ async def canonical_of(tx: Connection, transaction_ids: Iterable[str]) -> dict[s
 async def add_links(tx: Connection, links: Sequence[Link]) -> None:
     """Write links that follow the newest one."""
     await tx.execute(LINKS_INSERT, *columns(links, 5))
+    await tx.execute(SET_ASIDE_SEALED, [link.transaction_id for link in links])
 
 
 async def links_after(tx: Connection, chain_no: int, limit: int) -> list[SealedLink]:

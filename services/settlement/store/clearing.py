@@ -57,11 +57,11 @@ CARRIED = """
 """
 POSITIONS_INSERT = """
     INSERT INTO clearing_position
-        (position_id, cycle_id, payer, payee, facility_code, amount_fen, brought_position_id, brought_fen, state,
-         due_on, made_at)
-    SELECT i, $1, p, q, c, a, b, f, s, d, $2
-    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::text[],
-        $11::date[]) AS n(i, p, q, c, a, b, f, s, d)
+        (position_id, cycle_id, payer, payee, facility_code, amount_fen, brought_position_id, brought_fen,
+         withheld_fen, state, due_on, made_at)
+    SELECT i, $1, p, q, c, a, b, f, w, s, d, $2
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[],
+        $11::text[], $12::date[]) AS n(i, p, q, c, a, b, f, w, s, d)
 """
 HOPS_INSERT = """
     INSERT INTO position_hop (position_id, case_id, hop_no, cycle_id, amount_fen, live)
@@ -95,9 +95,16 @@ HOPS_PAID = """
     WHERE p.position_id = ANY($1::text[]) AND p.live AND h.case_id = p.case_id AND h.hop_no = p.hop_no
     RETURNING h.case_id, h.hop_no
 """
+DRAW_PROPOSE = """
+    INSERT INTO prepayment_draw (position_id, proposed_by, proposed_at) VALUES ($1, $2, $3)
+    ON CONFLICT (position_id) DO UPDATE SET proposed_by = EXCLUDED.proposed_by, proposed_at = EXCLUDED.proposed_at
+    WHERE prepayment_draw.approved_by IS NULL
+"""
+DRAW = "SELECT proposed_by FROM prepayment_draw WHERE position_id = $1 AND approved_by IS NULL FOR UPDATE"
+DRAW_APPROVE = "UPDATE prepayment_draw SET approved_by = $2, approved_at = $3 WHERE position_id = $1"
 POSITION_COLUMNS = """
     p.position_id, p.cycle_id, p.payer, p.payee, p.facility_code, p.amount_fen, p.brought_position_id, p.brought_fen,
-    p.state, p.made_at, p.due_on, p.settled_at, p.settled_by
+    p.withheld_fen, p.state, p.made_at, p.due_on, p.settled_at, p.settled_by
 """
 POSITIONS = (
     f"SELECT {POSITION_COLUMNS} FROM clearing_position p WHERE position_id = ANY($1::text[]) ORDER BY position_id"
@@ -141,10 +148,6 @@ OPEN_BETWEEN = f"""
     WHERE p.cycle_id = $1 AND p.payer = $2 AND p.payee = $3 AND p.state = 'open' AND p.amount_fen > 0
     ORDER BY p.position_id
 """
-DUES_SET = """
-    UPDATE clearing_position p SET due_on = n.due_on FROM unnest($1::text[], $2::date[]) AS n(position_id, due_on)
-    WHERE p.position_id = n.position_id
-"""
 CYCLE_COLUMNS = "y.cycle_id, y.clearing_region, y.cycle_no, y.netting, y.month, y.cut_by, y.cut_at, y.netting_hash"
 CYCLES_BY_ID = f"SELECT {CYCLE_COLUMNS} FROM clearing_cycle y WHERE cycle_id = ANY($1::text[]) ORDER BY cycle_id"
 
@@ -178,6 +181,7 @@ class Position:
     amount_fen: int
     brought_position_id: str | None
     brought_fen: int
+    withheld_fen: int
     state: str
     made_at: datetime
     due_on: date | None
@@ -187,7 +191,7 @@ class Position:
     def net(self, legs: Iterable[Leg]) -> Net:
         """The position as the rules see it."""
         brought = None if self.brought_position_id is None else Brought(self.brought_position_id, self.brought_fen)
-        return Net(self.payer, self.payee, tuple(legs), self.facility_code, brought)
+        return Net(self.payer, self.payee, tuple(legs), self.facility_code, brought, self.withheld_fen)
 
 
 class NewPosition(NamedTuple):
@@ -253,18 +257,20 @@ async def carried(tx: Connection, pairs: Collection[tuple[str, str]]) -> list[Ca
 
 async def add_positions(tx: Connection, cycle_id: str, positions: Sequence[NewPosition], at: datetime) -> None:
     """Write positions with their proofs."""
+    # What was carried counts no more before what brings it is written: that may be carried itself.
+    await move_positions(tx, [p.net.brought.position_id for p in positions if p.net.brought], "brought")
     await tx.execute(
-        POSITIONS_INSERT, cycle_id, at, *columns(list(map(_position_row, positions)), 9), timeout=CLEARING_TIMEOUT_S
+        POSITIONS_INSERT, cycle_id, at, *columns(list(map(_position_row, positions)), 10), timeout=CLEARING_TIMEOUT_S
     )
     legs = [(p.position_id, *leg) for p in positions for leg in p.net.legs]
     await tx.execute(HOPS_INSERT, cycle_id, *columns(legs, 4), timeout=CLEARING_TIMEOUT_S)
-    await move_positions(tx, [p.net.brought.position_id for p in positions if p.net.brought], "brought")
 
 
 def _position_row(new: NewPosition) -> tuple[object, ...]:
     n = new.net
     brought = (None, 0) if n.brought is None else n.brought
-    return (new.position_id, n.payer, n.payee, n.facility_code, n.amount_fen, *brought, new.state, new.due_on)
+    amounts = (n.amount_fen, *brought, n.withheld_fen)
+    return (new.position_id, n.payer, n.payee, n.facility_code, *amounts, new.state, new.due_on)
 
 
 async def move_positions(tx: Connection, position_ids: Sequence[str], state: str) -> None:
@@ -343,11 +349,6 @@ async def open_between(tx: Connection, cycle_id: str, payer: str, payee: str) ->
     return rows_to(Position, await tx.fetch(OPEN_BETWEEN, cycle_id, payer, payee))
 
 
-async def set_dues(tx: Connection, dues: Mapping[str, date]) -> None:
-    """By when positions are to be paid."""
-    await tx.execute(DUES_SET, list(dues), list(dues.values()))
-
-
 async def cycles_by_id(tx: Connection, cycle_ids: Iterable[str]) -> list[Cycle]:
     """Cycles, by id."""
     return rows_to(Cycle, await tx.fetch(CYCLES_BY_ID, list(cycle_ids)))
@@ -356,3 +357,18 @@ async def cycles_by_id(tx: Connection, cycle_ids: Iterable[str]) -> list[Cycle]:
 async def cycle(tx: Connection, cycle_id: str) -> Cycle | None:
     """One cycle."""
     return next(iter(await cycles_by_id(tx, [cycle_id])), None)
+
+
+async def propose_draw(tx: Connection, position_id: str, subject: str, at: datetime) -> None:
+    """Somebody proposes to pay a position out of its payer's prepayment; the last who did counts."""
+    await tx.execute(DRAW_PROPOSE, position_id, subject, at)
+
+
+async def draw_proposed_by(tx: Connection, position_id: str) -> str | None:
+    """Who proposed to pay a position out of the prepayment, while nobody decided."""
+    return await tx.fetchval(DRAW, position_id)  # type: ignore[no-any-return]
+
+
+async def approve_draw(tx: Connection, position_id: str, subject: str, at: datetime) -> None:
+    """Another person agrees."""
+    await tx.execute(DRAW_APPROVE, position_id, subject, at)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from services.settlement.store.books import PROOF_TIMEOUT_S
 from services.settlement.store.clearing import CLEARING_TIMEOUT_S, CYCLE_COLUMNS, POSITION_COLUMNS, Cycle, Position
-from shared.database import Connection, rows_to
+from shared.database import Connection, rows_to, sums_to
 
 # An agency sees the cycles of its area and those it has a position in, a facility the latter.
 _SEEN = """
@@ -25,12 +25,12 @@ CYCLE_SUMS = """
     SELECT
         (SELECT count(*) FROM clearing_case c WHERE c.cycle_id = $1 AND c.left_at IS NULL) AS cases,
         (SELECT count(*) FROM clearing_case c WHERE c.cycle_id = $1 AND c.left_at IS NOT NULL) AS cases_left,
-        (SELECT coalesce(sum(h.amount_fen), 0)::bigint FROM clearing_case c JOIN hop h USING (case_id)
+        (SELECT coalesce(sum(h.amount_fen), 0) FROM clearing_case c JOIN hop h USING (case_id)
          WHERE c.cycle_id = $1 AND c.left_at IS NULL) AS obligations_fen,
         count(*) FILTER (WHERE state <> 'replaced') AS positions,
-        coalesce(sum(amount_fen) FILTER (WHERE state <> 'replaced'), 0)::bigint AS positions_fen,
+        coalesce(sum(amount_fen) FILTER (WHERE state <> 'replaced'), 0) AS positions_fen,
         count(*) FILTER (WHERE state = 'settled') AS settled,
-        coalesce(sum(amount_fen) FILTER (WHERE state = 'settled'), 0)::bigint AS settled_fen
+        coalesce(sum(amount_fen) FILTER (WHERE state = 'settled'), 0) AS settled_fen
     FROM clearing_position WHERE cycle_id = $1
 """
 POSITIONS_OF_CYCLE = f"""
@@ -41,7 +41,9 @@ POSITIONS_OF_CYCLE = f"""
 """
 PROOF = """
     SELECT h.case_id, h.hop_no, h.amount_fen AS adds_fen, o.kind, o.payer, o.payee, o.amount_fen AS hop_fen, o.state,
-        c.facility_code, c.period, c.care_region, c.home_region, c.bill_count, c.numbers_hash
+        c.facility_code, c.period, c.care_region, c.home_region, c.bill_count, c.numbers_hash,
+        (SELECT count(*) FROM carried_bill k WHERE k.to_case_id = h.case_id) AS carried_in,
+        (SELECT count(*) FROM carried_bill k WHERE k.from_case_id = h.case_id) AS carried_out
     FROM position_hop h JOIN hop o USING (case_id, hop_no) JOIN settlement_case c USING (case_id)
     WHERE h.position_id = $1 AND (h.case_id, h.hop_no) > ($2, $3) ORDER BY h.case_id, h.hop_no LIMIT $4
 """
@@ -70,7 +72,7 @@ POSITIONS_OF_CASE = f"""
 PROOF_CLEARING = """
     SELECT
         (SELECT count(*) FROM clearing_position p
-         WHERE p.amount_fen <> p.brought_fen + (
+         WHERE p.amount_fen <> p.brought_fen - p.withheld_fen + (
             SELECT coalesce(sum(h.amount_fen), 0) FROM position_hop h WHERE h.position_id = p.position_id)
             OR EXISTS (SELECT FROM position_hop h
                        WHERE h.position_id = p.position_id AND h.live = (p.state = 'replaced'))) AS positions_off,
@@ -82,9 +84,11 @@ PROOF_CLEARING = """
                 SELECT cycle_id, payee, -h.amount_fen FROM clearing_case JOIN hop h USING (case_id)
                 WHERE left_at IS NULL
                 UNION ALL
-                SELECT cycle_id, payer, brought_fen - amount_fen FROM clearing_position WHERE state <> 'replaced'
+                SELECT cycle_id, payer, brought_fen - withheld_fen - amount_fen FROM clearing_position
+                WHERE state <> 'replaced'
                 UNION ALL
-                SELECT cycle_id, payee, amount_fen - brought_fen FROM clearing_position WHERE state <> 'replaced'
+                SELECT cycle_id, payee, amount_fen + withheld_fen - brought_fen FROM clearing_position
+                WHERE state <> 'replaced'
             ) AS ends GROUP BY cycle_id, party HAVING sum(amount_fen) <> 0) AS off) AS obligations_off,
         (SELECT count(*) FROM (
             SELECT FROM (
@@ -101,7 +105,37 @@ PROOF_CLEARING = """
                 UNION ALL
                 SELECT lender, holder, CASE kind WHEN 'top_up' THEN amount_fen ELSE -amount_fen END
                 FROM prepayment_movement WHERE state = 'settled'
-            ) AS ends GROUP BY lender, holder HAVING sum(amount_fen) <> 0) AS off) AS prepayments_off
+            ) AS ends GROUP BY lender, holder HAVING sum(amount_fen) <> 0) AS off) AS prepayments_off,
+        (SELECT count(*) FROM (
+            SELECT FROM (
+                SELECT book, counterparty, account_kind, amount_fen FROM ledger_entry
+                WHERE account_kind IN ('retention_held', 'retention_due', 'deductions')
+                UNION ALL
+                SELECT a.* FROM set_off s JOIN clearing_position p USING (position_id)
+                CROSS JOIN LATERAL (SELECT s.kind LIKE 'retention%' AS retained,
+                    CASE WHEN s.kind IN ('retention', 'deduction') THEN s.amount_fen ELSE -s.amount_fen END AS fen) AS w
+                CROSS JOIN LATERAL (VALUES
+                    (p.payer, p.payee, CASE WHEN w.retained THEN 'retention_held' ELSE 'deductions' END, w.fen),
+                    (p.payee, p.payer, CASE WHEN w.retained THEN 'retention_due' ELSE 'deductions' END, -w.fen)) AS a
+                WHERE s.reversal_id IS NULL
+                UNION ALL
+                SELECT a.* FROM withholding w CROSS JOIN LATERAL (VALUES
+                    (w.agency, w.facility_code, 'retention_held', -w.kept_fen),
+                    (w.facility_code, w.agency, 'retention_due', w.kept_fen),
+                    (w.agency, w.facility_code, 'deductions', w.kept_fen),
+                    (w.facility_code, w.agency, 'deductions', -w.kept_fen)) AS a
+                WHERE w.state = 'approved'
+            ) AS ends GROUP BY book, counterparty, account_kind HAVING sum(amount_fen) <> 0) AS off)
+        + (SELECT count(*) FROM clearing_position p
+           WHERE p.withheld_fen <> (
+                SELECT coalesce(sum(CASE WHEN s.kind IN ('retention', 'deduction') THEN s.amount_fen
+                    ELSE -s.amount_fen END), 0) FROM set_off s WHERE s.position_id = p.position_id)
+              OR EXISTS (SELECT FROM set_off s WHERE s.position_id = p.position_id
+                         AND (s.reversal_id IS NULL) = (p.state = 'replaced')))
+        + (SELECT count(*) FROM withholding w
+           WHERE CASE w.state WHEN 'approved' THEN w.amount_fen ELSE 0 END < (
+                SELECT coalesce(sum(s.amount_fen), 0) FROM set_off s
+                WHERE s.withholding_id = w.withholding_id AND s.reversal_id IS NULL)) AS withholdings_off
 """
 
 
@@ -110,13 +144,15 @@ class ClearingProof:
     """Cycles and prepayments against cases and ledger: how many are off."""
 
     positions_off: int
-    """Positions that are not the sum of their hops."""
+    """Positions that are not the sum of their hops, less what is withheld."""
     obligations_off: int
     """Parties whose positions in a cycle do not come to what they owe and are owed in its cases."""
     clearing_off: int
     """Clearing accounts that do not hold exactly what is not settled."""
     prepayments_off: int
     """Prepayments that are not what moved them."""
+    withholdings_off: int
+    """Accounts, positions and decisions that do not agree about what is retained and deducted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +186,8 @@ class ProofLine:
     home_region: str
     bill_count: int
     numbers_hash: str
+    carried_in: int
+    carried_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +225,7 @@ async def cycles(
 
 async def cycle_sums(tx: Connection, cycle_id: str) -> CycleSums:
     """What a cycle comes to."""
-    return rows_to(CycleSums, await tx.fetch(CYCLE_SUMS, cycle_id, timeout=CLEARING_TIMEOUT_S))[0]
+    return sums_to(CycleSums, await tx.fetch(CYCLE_SUMS, cycle_id, timeout=CLEARING_TIMEOUT_S))[0]
 
 
 async def positions_of_cycle(

@@ -11,6 +11,11 @@ from services.settlement.rules.dues import Due, DueKind
 from services.settlement.store.bills import columns
 from shared.database import Connection, rows_to
 
+# While a case is in a cycle its positions are due, and not its hops; when it leaves, what it was due is due again.
+DUE_COUNTS = """
+    (d.kind = 'reconciliation' OR NOT EXISTS (
+        SELECT FROM clearing_case y WHERE y.case_id = d.case_id AND y.left_at IS NULL))
+"""
 # Only a clock that begins on another day is set anew: one that was suspended, or that began by terms which have changed
 # since, goes on as it was. While it is suspended it stands still all the same.
 DUES_UPSERT = """
@@ -25,10 +30,10 @@ DUES_UPSERT = """
         reminder_distances = EXCLUDED.reminder_distances, escalation_distances = EXCLUDED.escalation_distances
     WHERE due.done_at IS NULL AND due.started_on <> EXCLUDED.started_on
 """
-DUE_LOCKED = """
+DUE_LOCKED = f"""
     SELECT case_id, kind, party, since, working_days, due_on, provisional, started_on, reminder_distances,
         escalation_distances, deemed_consent, suspended_on
-    FROM due WHERE case_id = $1 AND kind = $2 AND party = $3 AND done_at IS NULL FOR UPDATE
+    FROM due d WHERE case_id = $1 AND kind = $2 AND party = $3 AND done_at IS NULL AND {DUE_COUNTS} FOR UPDATE
 """
 DUE_SET = """
     UPDATE due SET since = $4, working_days = $5, due_on = $6, provisional = $7, suspended_on = $8
@@ -38,6 +43,8 @@ DUE_SET = """
 CLOCKS = """
     SELECT since, working_days FROM due WHERE done_at IS NULL AND suspended_on IS NULL
     UNION SELECT since, working_days FROM work_item WHERE state = 'open'
+    UNION SELECT since, working_days FROM objection WHERE state = 'open'
+    UNION SELECT since, working_days FROM clearing_position WHERE state IN ('open', 'ordered') AND due_on IS NOT NULL
 """
 CLOCKS_SET = """
     UPDATE due d SET due_on = n.due_on, provisional = n.provisional
@@ -51,6 +58,18 @@ ITEM_CLOCKS_SET = """
     WHERE i.since = n.since AND i.working_days = n.working_days AND i.state = 'open'
       AND (i.due_on, i.provisional) <> (n.due_on, n.provisional)
 """
+OBJECTION_CLOCKS_SET = """
+    UPDATE objection o SET due_on = n.due_on, provisional = n.provisional
+    FROM unnest($1::date[], $2::int[], $3::date[], $4::bool[]) AS n(since, working_days, due_on, provisional)
+    WHERE o.since = n.since AND o.working_days = n.working_days AND o.state = 'open'
+      AND (o.due_on, o.provisional) <> (n.due_on, n.provisional)
+"""
+POSITION_CLOCKS_SET = """
+    UPDATE clearing_position p SET due_on = n.due_on, provisional = n.provisional
+    FROM unnest($1::date[], $2::int[], $3::date[], $4::bool[]) AS n(since, working_days, due_on, provisional)
+    WHERE p.since = n.since AND p.working_days = n.working_days AND p.state IN ('open', 'ordered')
+      AND (p.due_on, p.provisional) <> (n.due_on, n.provisional)
+"""
 CALENDAR_USED = "SELECT digest FROM clock_calendar"
 CALENDAR_SAVE = """
     INSERT INTO clock_calendar (only_row, digest, computed_at) VALUES (true, $1, $2)
@@ -58,16 +77,21 @@ CALENDAR_SAVE = """
 """
 SUSPENSION_INSERT = """
     INSERT INTO due_suspension (case_id, kind, party, suspended_on, days_left, reason, papers, suspended_party,
-        suspended_by, suspended_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        suspended_by, objection_no, suspended_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 SUSPENSION_RESUME = """
-    UPDATE due_suspension SET resumed_on = $4, resumed_party = $5, resumed_by = $6, resumed_at = $7
+    UPDATE due_suspension
+    SET resumed_on = greatest(suspended_on, $5), resumed_party = $6, resumed_by = $7, resumed_at = $8
+    WHERE case_id = $1 AND kind = $2 AND party = $3 AND objection_no IS NOT DISTINCT FROM $4 AND resumed_on IS NULL
+"""
+REASONS = """
+    SELECT objection_no FROM due_suspension
     WHERE case_id = $1 AND kind = $2 AND party = $3 AND resumed_on IS NULL
 """
 SUSPENSIONS = """
     SELECT kind, party, suspended_on, days_left, reason, papers, suspended_party, suspended_by, resumed_on,
-        resumed_party, resumed_by
+        resumed_party, resumed_by, objection_no
     FROM due_suspension WHERE case_id = $1 ORDER BY suspension_no
 """
 DISTANCES = "SELECT DISTINCT unnest(reminder_distances) AS distance FROM due WHERE done_at IS NULL"
@@ -79,13 +103,13 @@ STILL_SILENT = """
     ORDER BY case_id
 """
 # Each level of escalation that an overdue party has reached and nobody was told of.
-ESCALATIONS_REACHED = """
+ESCALATIONS_REACHED = f"""
     SELECT d.case_id, d.kind, d.party, d.due_on, e.level_no::int AS level_no, c.facility_code, c.period, c.care_region,
         c.home_region
     FROM due d JOIN settlement_case c USING (case_id)
     CROSS JOIN LATERAL unnest(d.escalation_distances) WITH ORDINALITY AS e(distance, level_no)
     JOIN unnest($1::int[], $2::date[]) AS r(distance, until) ON r.distance = e.distance AND d.due_on <= r.until
-    WHERE d.done_at IS NULL AND d.suspended_on IS NULL AND NOT EXISTS (
+    WHERE d.done_at IS NULL AND d.suspended_on IS NULL AND {DUE_COUNTS} AND NOT EXISTS (
         SELECT FROM escalation m
         WHERE m.case_id = d.case_id AND m.kind = d.kind AND m.party = d.party AND m.level_no = e.level_no)
     ORDER BY d.due_on, d.case_id, d.kind, d.party, e.level_no LIMIT 1000
@@ -118,10 +142,12 @@ _DUE_VIEW = """
     d.case_id, d.kind, d.party, d.since, d.working_days, d.due_on, d.provisional, d.suspended_on, c.facility_code,
     c.period, c.care_region, c.home_region, c.state
 """
-DUES_OF_CASE = f"SELECT {_DUE} FROM due d WHERE d.case_id = $1 AND d.done_at IS NULL ORDER BY d.due_on, d.party"
+DUES_OF_CASE = f"""
+    SELECT {_DUE} FROM due d WHERE d.case_id = $1 AND d.done_at IS NULL AND {DUE_COUNTS} ORDER BY d.due_on, d.party
+"""
 DUES_OF_PARTY = f"""
     SELECT {_DUE_VIEW} FROM due d JOIN settlement_case c USING (case_id)
-    WHERE d.party = $1 AND d.done_at IS NULL AND (d.due_on::text || d.case_id || d.kind) > $2
+    WHERE d.party = $1 AND d.done_at IS NULL AND {DUE_COUNTS} AND (d.due_on::text || d.case_id || d.kind) > $2
     ORDER BY d.due_on::text || d.case_id || d.kind LIMIT $3
 """
 # Each due with the distances it has reached (its day is not after `until`) and that are not recorded yet.
@@ -130,7 +156,7 @@ DUES_REACHED = f"""
     FROM due d JOIN settlement_case c USING (case_id)
     JOIN unnest($1::int[], $2::date[]) AS r(distance, until)
         ON d.due_on <= r.until AND r.distance = ANY (d.reminder_distances)
-    WHERE d.done_at IS NULL AND d.suspended_on IS NULL AND NOT EXISTS (
+    WHERE d.done_at IS NULL AND d.suspended_on IS NULL AND {DUE_COUNTS} AND NOT EXISTS (
         SELECT FROM reminder m
         WHERE m.case_id = d.case_id AND m.kind = d.kind AND m.party = d.party AND m.distance = r.distance)
     GROUP BY d.case_id, d.kind, d.party, c.case_id
@@ -169,7 +195,7 @@ CLOCKS_TIMEOUT_S = 120.0
 
 
 class Suspension(NamedTuple):
-    """A stretch in which a due's clock stood still, or stands still."""
+    """A reason for which a due's clock stood still, or stands still: an objection's, or an officer's."""
 
     kind: str
     party: str
@@ -182,6 +208,17 @@ class Suspension(NamedTuple):
     resumed_on: date | None
     resumed_party: str | None
     resumed_by: str | None
+    objection_no: int | None
+
+
+class Reason(NamedTuple):
+    """Why a clock stands still: somebody's word, or, without a person, an objection."""
+
+    text: str
+    papers: Sequence[str]
+    party: str
+    subject: str | None
+    objection_no: int | None
 
 
 class Overdue(NamedTuple):
@@ -232,21 +269,26 @@ async def locked_due(tx: Connection, case_id: str, kind: str, party: str) -> Due
     return None if row is None else _due(row)
 
 
-async def suspend_due(
-    tx: Connection, due: Due, reason: str, papers: Sequence[str], party: str, subject: str | None, at: datetime
-) -> None:
+async def reasons(tx: Connection, due: Due) -> set[int | None]:
+    """Why a due stands still, which is locked: the numbers of objections, and None for an officer's word."""
+    rows = await tx.fetch(REASONS, due.case_id, due.kind, due.party)
+    return {row["objection_no"] for row in rows}
+
+
+async def suspend_due(tx: Connection, due: Due, reason: Reason, on: date, at: datetime) -> None:
     """Write that a due's clock stands still, and why."""
     await _set_due(tx, due)
     key = (due.case_id, due.kind, due.party)
-    await tx.execute(
-        SUSPENSION_INSERT, *key, due.suspended_on, due.working_days, reason, list(papers), party, subject, at
-    )
+    about = (reason.text, list(reason.papers), reason.party, reason.subject, reason.objection_no)
+    await tx.execute(SUSPENSION_INSERT, *key, on, due.working_days, *about, at)
 
 
-async def resume_due(tx: Connection, due: Due, party: str, subject: str | None, at: datetime) -> None:
-    """Write that a due's clock runs again."""
+async def resume_due(
+    tx: Connection, due: Due, objection_no: int | None, on: date, party: str, subject: str | None, at: datetime
+) -> None:
+    """Write that a reason why a due stands still has ended: an objection, or, without a number, an officer's word."""
     await _set_due(tx, due)
-    await tx.execute(SUSPENSION_RESUME, due.case_id, due.kind, due.party, due.since, party, subject, at)
+    await tx.execute(SUSPENSION_RESUME, due.case_id, due.kind, due.party, objection_no, on, party, subject, at)
 
 
 async def _set_due(tx: Connection, due: Due) -> None:
@@ -265,8 +307,8 @@ async def running_clocks(tx: Connection) -> list[tuple[date, int]]:
 
 
 async def set_clocks(tx: Connection, ends: Sequence[tuple[date, int, date, bool]]) -> None:
-    """Set the days of all open dues and work items by their beginning and length."""
-    for statement in (CLOCKS_SET, ITEM_CLOCKS_SET):
+    """Set the days of everything that is due by its beginning and length."""
+    for statement in (CLOCKS_SET, ITEM_CLOCKS_SET, OBJECTION_CLOCKS_SET, POSITION_CLOCKS_SET):
         await tx.execute(statement, *columns(ends, 4), timeout=CLOCKS_TIMEOUT_S)
 
 

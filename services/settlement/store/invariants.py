@@ -13,7 +13,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from services.settlement.store.bank_invariants import BANK_REPORTED, DEBT_PAID, PAYOUT_BOOKED
+from services.settlement.store.archives import left_behind
+from services.settlement.store.bank_invariants import (
+    BANK_REPORTED,
+    DEBT_PAID,
+    IDENTIFIED,
+    PAYOUT_BOOKED,
+    PAYOUT_CANCELLED,
+    WITHHELD,
+)
 from shared.database import Connection
 
 
@@ -38,10 +46,18 @@ class Invariant(StrEnum):
     """Nobody paid more for a case than was owed for it, nor in the other direction."""
     PAYOUT_IS_BOOKED = "payout-is-booked"
     """A payout that was approved is borne by its fund and owed to the person, with its amount."""
+    PAYOUT_IS_CANCELLED = "payout-is-cancelled"
+    """What takes a payout back was agreed on by two, is the reverse of it, and nothing of it is to be paid any more."""
     BANK_IS_BOOKED = "bank-is-booked"
     """What is booked as moved by the bank, the bank reported, with its amount."""
     DEBT_IS_PAID_ONCE = "debt-is-paid-once"
     """What the bank paid for a debt, by whatever orders, is what the payer's book has, to the fen."""
+    MOVEMENT_IS_IDENTIFIED = "movement-is-identified"
+    """What takes a movement of the bank off suspense was agreed on by two, with its whole amount."""
+    WITHHOLDING_IS_BOOKED = "withholding-is-booked"
+    """What is retained of a facility, deducted or given back is in both books, as terms or two people decided."""
+    LEDGER_IS_SEALED = "ledger-is-sealed"
+    """What was booked is in the chain soon, with the mark of booking."""
     WHOLE_IS_PROVEN = "whole-is-proven"
     """The proof of all books, bills, cases and payments holds."""
 
@@ -159,8 +175,8 @@ _PREPAYMENT = """
                IS DISTINCT FROM ('prepayment', m.amount_fen, m.lender, m.holder)))
 """
 # One look through the entries of each case that was paid for: few are. A bill that was carried to a later month is owed
-# there.
-_OVERPAID = """
+# there; archived bills of the case are owed at every hop.
+_OVERPAID = f"""
     SELECT paid.transaction_id AS subject,
         format('case %s: %s owes %s %s, paid %s', case_id, debtor, creditor, owed, settled) AS detail
     FROM (
@@ -170,7 +186,9 @@ _OVERPAID = """
     ) AS paid
     CROSS JOIN LATERAL (
         SELECT e.book AS creditor, e.counterparty AS debtor,
-            coalesce(sum(e.amount_fen) FILTER (WHERE t.kind IN ('bill', 'reversal')), 0) AS owed,
+            coalesce(sum(e.amount_fen) FILTER (WHERE t.kind IN ('bill', 'reversal')), 0) + coalesce((
+                SELECT sum(k.payable_fen) FROM {left_behind("ledger_archived_case")} AS k
+                WHERE k.case_id = paid.case_id), 0) AS owed,
             coalesce(-sum(e.amount_fen) FILTER (WHERE t.kind NOT IN ('bill', 'reversal')), 0) AS settled
         FROM (
             SELECT t.transaction_id, t.kind FROM ledger_transaction t
@@ -189,8 +207,11 @@ _OVERPAID = """
 """
 QUERIES = {
     Invariant.PAYOUT_IS_BOOKED: PAYOUT_BOOKED,
+    Invariant.PAYOUT_IS_CANCELLED: PAYOUT_CANCELLED,
     Invariant.BANK_IS_BOOKED: BANK_REPORTED,
     Invariant.DEBT_IS_PAID_ONCE: DEBT_PAID,
+    Invariant.MOVEMENT_IS_IDENTIFIED: IDENTIFIED,
+    Invariant.WITHHOLDING_IS_BOOKED: WITHHELD,
     Invariant.TRANSACTION_BALANCES: _BALANCES,
     Invariant.BILL_IS_BOOKED: _BILL,
     Invariant.HOPS_ARE_EQUAL: _HOPS,
@@ -201,6 +222,23 @@ QUERIES = {
     Invariant.NOTHING_OVERPAID: _OVERPAID,
 }
 """For each invariant the query that finds, among some transactions, those that violate it."""
+
+WAITING = """
+    SELECT 'ledger_unsealed' AS subject,
+        format('%s transactions wait for the chain, the first since %s', count(*), min(queued_at)) AS detail
+    FROM ledger_unsealed WHERE set_aside_at IS NULL AND queued_at < clock_timestamp() - make_interval(secs => $1)
+    HAVING count(*) > 0
+    UNION ALL
+    SELECT transaction_id, format('set aside %s: its mark is not that of booking', set_aside_at)
+    FROM ledger_unsealed WHERE set_aside_at IS NOT NULL
+"""
+OUTSIDE = """
+    SELECT t.transaction_id AS subject, 'it is not in the chain and does not wait for it' AS detail
+    FROM ledger_transaction t
+    WHERE NOT EXISTS (SELECT FROM ledger_chain c WHERE c.transaction_id = t.transaction_id)
+      AND NOT EXISTS (SELECT FROM ledger_unsealed u WHERE u.transaction_id = t.transaction_id)
+"""
+"""What somebody wrote past booking, queue and all; reads the whole ledger."""
 
 CHECKER_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('settlement.invariants'), hashtext($1))"
 CHECK_SAVE = """
@@ -256,6 +294,18 @@ async def violations(tx: Connection, transaction_ids: Sequence[str]) -> list[Vio
         rows = await tx.fetch(query, list(transaction_ids), timeout=CHECKING_TIMEOUT_S)
         found += [Violation(invariant, row["subject"], row["detail"]) for row in rows]
     return found
+
+
+async def unsealed(tx: Connection, longer_than_s: float) -> list[Violation]:
+    """What waits for the chain for longer than it should, or will never be in it."""
+    rows = await tx.fetch(WAITING, longer_than_s)
+    return [Violation(Invariant.LEDGER_IS_SEALED, row["subject"], row["detail"]) for row in rows]
+
+
+async def outside_chain(tx: Connection) -> list[Violation]:
+    """What is in the ledger and neither in the chain nor in its queue."""
+    rows = await tx.fetch(OUTSIDE, timeout=CHECKING_TIMEOUT_S)
+    return [Violation(Invariant.LEDGER_IS_SEALED, row["subject"], row["detail"]) for row in rows]
 
 
 async def save(tx: Connection, check: Check) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from services.settlement.rules.statements import ClassNumbers, DifferenceClass, Scope, Statement, Sums
+from services.settlement.store.archives import archived
 from services.settlement.store.files import File
 from shared.database import Connection
 
@@ -294,7 +295,9 @@ def _classed(scope: _Scope) -> str:
             CASE WHEN b.settled_period <> $4 THEN b.settled_period ELSE o.period END, 'b:' || b.bill_id
         FROM bill_4 b LEFT JOIN bill_beside o ON o.bill_id = b.bill_id
         LEFT JOIN LATERAL (
-            SELECT settlement_id FROM bill WHERE settlement_id = b.reverses LIMIT 1) AS known ON true
+            SELECT settlement_id FROM bill WHERE settlement_id = b.reverses
+            UNION ALL
+            SELECT b.reverses WHERE {archived("b.reverses")} LIMIT 1) AS known ON true
         LEFT JOIN bill_4 lost ON lost.bill_id = b.reverses
     ), alone_stated AS (
         SELECT CASE

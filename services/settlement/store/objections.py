@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from services.settlement.rules.objections import Objection, ObjectionState
+from services.settlement.store.bills import columns
 from services.settlement.store.carried import cleared
-from shared.database import Connection
+from shared.database import Connection, rows_to
 from shared.workdays import DueDate
 
 _OBJECTION = """
@@ -21,8 +23,8 @@ OBJECTION = f"SELECT {_OBJECTION} FROM objection o WHERE o.objection_no = $1"
 OBJECTIONS_OF_CASE = f"SELECT {_OBJECTION} FROM objection o WHERE o.case_id = $1 ORDER BY o.objection_no"
 OBJECTION_INSERT = """
     INSERT INTO objection (case_id, party, numbers_hash, reason, state, deciding_party, due_on, provisional, raised_by,
-        raised_at)
-    VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, $8, $9) RETURNING objection_no
+        raised_at, since, working_days, escalation_distances)
+    VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, $8, $9, $10, $11, $12) RETURNING objection_no
 """
 OBJECTION_LINES_INSERT = """
     INSERT INTO objection_line (objection_no, settlement_id, contested)
@@ -44,7 +46,40 @@ BILLS_TAKEN = """
       AND (o.state = 'open' OR (o.state = 'rejected' AND o.party = $2))
     GROUP BY l.settlement_id
 """
-OBJECTIONS_OPEN = "SELECT count(*) FROM objection WHERE case_id = $1 AND party = $2 AND state = 'open'"
+
+OBJECTION_LEVELS = "SELECT DISTINCT unnest(escalation_distances) AS distance FROM objection WHERE state = 'open'"
+# Each level of escalation that an objection has reached and nobody was told of.
+OBJECTIONS_LATE = """
+    SELECT o.objection_no, o.party, o.deciding_party, o.due_on, e.level_no::int AS level_no, c.case_id,
+        c.facility_code, c.period, c.care_region, c.home_region
+    FROM objection o JOIN settlement_case c USING (case_id)
+    CROSS JOIN LATERAL unnest(o.escalation_distances) WITH ORDINALITY AS e(distance, level_no)
+    JOIN unnest($1::int[], $2::date[]) AS r(distance, until) ON r.distance = e.distance AND o.due_on <= r.until
+    WHERE o.state = 'open' AND NOT EXISTS (
+        SELECT FROM objection_escalation m WHERE m.objection_no = o.objection_no AND m.level_no = e.level_no)
+    ORDER BY o.due_on, o.objection_no, e.level_no LIMIT 1000
+"""
+OBJECTION_ESCALATIONS_INSERT = """
+    INSERT INTO objection_escalation (objection_no, level_no, region, due_on, escalated_at)
+    SELECT *, $5 FROM unnest($1::bigint[], $2::int[], $3::text[], $4::date[])
+    ON CONFLICT DO NOTHING RETURNING objection_no, level_no
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LateObjection:
+    """A level of escalation that an objection has reached."""
+
+    objection_no: int
+    party: str
+    deciding_party: str
+    due_on: date
+    level_no: int
+    case_id: str
+    facility_code: str
+    period: str
+    care_region: str
+    home_region: str
 
 
 async def objection(tx: Connection, objection_no: int) -> Objection | None:
@@ -71,14 +106,15 @@ async def add_objection(
     settlement_ids: Sequence[str],
     *,
     deciding_party: str,
+    clock: tuple[date, int],
     due: DueDate,
+    escalation_distances: Sequence[int],
     subject: str,
     at: datetime,
 ) -> int:
-    """Write an objection; its number."""
-    objection_no: int = await tx.fetchval(
-        OBJECTION_INSERT, case_id, party, numbers_hash, reason, deciding_party, due.day, due.provisional, subject, at
-    )
+    """Write an objection; its number. `clock` is since when, for how many days, it is to be decided."""
+    about = (case_id, party, numbers_hash, reason, deciding_party, due.day, due.provisional, subject, at)
+    objection_no: int = await tx.fetchval(OBJECTION_INSERT, *about, *clock, list(escalation_distances))
     await tx.execute(OBJECTION_LINES_INSERT, objection_no, list(settlement_ids))
     return objection_no
 
@@ -109,6 +145,18 @@ async def bills_taken(tx: Connection, case_id: str, party: str, settlement_ids: 
     return {row["settlement_id"]: row["open"] for row in rows}
 
 
-async def open_objections(tx: Connection, case_id: str, party: str) -> int:
-    """How many objections of a party to a case are open."""
-    return await tx.fetchval(OBJECTIONS_OPEN, case_id, party)  # type: ignore[no-any-return]
+async def levels(tx: Connection) -> list[int]:
+    """All distances at which some open objection is escalated."""
+    return [row["distance"] for row in await tx.fetch(OBJECTION_LEVELS)]
+
+
+async def late(tx: Connection, until: Mapping[int, date]) -> list[LateObjection]:
+    """Some levels that open objections reached and nobody was told of; `until` by days after the due day."""
+    return rows_to(LateObjection, await tx.fetch(OBJECTIONS_LATE, list(until), list(until.values())))
+
+
+async def add_escalations(
+    tx: Connection, told: Sequence[tuple[int, int, str | None, date]], at: datetime
+) -> set[tuple[int, int]]:
+    """Record who was told (objection, level, region, due day); those that were not recorded before."""
+    return {tuple(row) for row in await tx.fetch(OBJECTION_ESCALATIONS_INSERT, *columns(told, 4), at)}

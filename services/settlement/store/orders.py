@@ -8,24 +8,37 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from services.settlement.rules.orders import Debt, Order, OrderDraft, OrderState, Purpose
+from services.settlement.store import clearing as clearing_store
 from services.settlement.store.bills import columns
 from shared.database import Connection, rows_to
 
 _ORDER = """
     o.order_id, o.purpose, o.reference, o.payer, o.payee, o.amount_fen, o.state, o.review_needed, o.proposed_by,
     o.root_order_id, o.reviewed_by, o.approved_by, o.paid_fen, o.by_bank,
+    CASE o.purpose WHEN 'payout' THEN o.payee_version_no END AS card_no,
+    (SELECT w.card_no FROM payout w WHERE o.purpose = 'payout' AND w.payout_id = o.reference) AS card_in_force,
     (SELECT r.proposed_by FROM payment_order r WHERE r.order_id = o.root_order_id) AS debt_proposed_by
 """
+# Which card a payout goes to is fixed here: who approves the order approves that one.
 ORDERS_INSERT = """
     INSERT INTO payment_order (order_id, purpose, reference, payer, payee, amount_fen, debt_fen, by_bank,
-        review_needed, state, root_order_id, repeats_order_id, proposed_by, proposed_at, paid_fen)
-    SELECT o, p, r, payer, nullif(payee, ''), a, m, b, n, 'proposed', root, nullif(repeats, ''), $12, $13, 0
+        review_needed, state, root_order_id, repeats_order_id, proposed_by, proposed_at, paid_fen, payee_version_no)
+    SELECT o, p, r, payer, nullif(payee, ''), a, m, b, n, 'proposed', root, nullif(repeats, ''), $12, $13, 0,
+        (SELECT card_no FROM payout w WHERE p = 'payout' AND w.payout_id = r)
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bool[],
         $9::bool[], $10::text[], $11::text[]) AS w(o, p, r, payer, payee, a, m, b, n, root, repeats)
     ON CONFLICT DO NOTHING RETURNING order_id
 """
 ORDERS = f"SELECT {_ORDER} FROM payment_order o WHERE o.order_id = ANY($1::text[])"
-# A debt is locked by its first order, always in one order, so that two who touch many never wait in a circle.
+# Who touches debts locks everything that paying them locks, always in this order, so that nobody waits in a circle:
+# the cycles when one of them is a position, the debts, each by its first order, and the prepayments.
+PURPOSES = "SELECT DISTINCT purpose FROM payment_order WHERE order_id = ANY($1::text[])"
+PREPAYMENTS_LOCK = """
+    SELECT lender FROM prepayment WHERE (lender, holder) IN (
+        SELECT m.lender, m.holder FROM payment_order o JOIN prepayment_movement m ON m.movement_id = o.reference
+        WHERE o.order_id = ANY($1::text[]) AND o.purpose = 'prepayment')
+    ORDER BY lender, holder FOR UPDATE
+"""
 DEBTS_LOCK = """
     SELECT order_id FROM payment_order
     WHERE order_id IN (SELECT root_order_id FROM payment_order WHERE order_id = ANY($1::text[]))
@@ -78,14 +91,22 @@ ORDERS_OF = f"""
     ORDER BY order_id LIMIT $6
 """
 ENTRIES_OF = """
-    SELECT entry_id, party, entry_ref, debit, amount_fen, booked_on, reason, outcome, received_at FROM bank_entry
-    WHERE order_id = $1 ORDER BY entry_id
+    SELECT entry_id, party, entry_ref, debit, amount_fen, booked_on, e.reason, outcome, received_at FROM bank_entry e
+    WHERE order_id = $1
+    UNION ALL
+    SELECT e.entry_id, e.party, e.entry_ref, e.debit, e.amount_fen, e.booked_on, e.reason, n.outcome, e.received_at
+    FROM bank_identification n JOIN bank_entry e USING (entry_id) WHERE n.order_id = $1 AND n.state = 'approved'
+    ORDER BY entry_id
 """
 UNANSWERED = """
     SELECT o.order_id, o.payer, o.amount_fen, b.sent_at FROM payment_order o JOIN bank_batch b USING (batch_id)
     WHERE o.state = 'sent' AND b.sent_at < $1
       AND NOT EXISTS (SELECT FROM bank_item i WHERE i.item_key = 'unanswered:' || o.order_id)
     ORDER BY o.order_id LIMIT 1000
+"""
+SENT_BEFORE = """
+    SELECT DISTINCT root_order_id FROM payment_order
+    WHERE root_order_id = ANY($1::text[]) AND batch_id IS NOT NULL
 """
 
 
@@ -119,6 +140,8 @@ class OrderRow:
     approved_by: str | None
     paid_fen: int
     by_bank: bool
+    card_no: int | None
+    card_in_force: int | None
     debt_proposed_by: str
     debt_fen: int
     repeats_order_id: str | None
@@ -161,8 +184,17 @@ async def add_orders(tx: Connection, orders: Sequence[NewOrder], subject: str, a
 
 
 async def lock_debts(tx: Connection, order_ids: Iterable[str]) -> None:
-    """Nobody else moves the debts of these orders until the transaction ends."""
-    await tx.fetch(DEBTS_LOCK, sorted(set(order_ids)))
+    """Nobody else moves the debts of these orders until the transaction ends.
+
+    All that a transaction touches in one call: a second one could wait for somebody who waits for the first.
+    """
+    wanted = sorted(set(order_ids))
+    purposes = {row["purpose"] for row in await tx.fetch(PURPOSES, wanted)}
+    if "position" in purposes:
+        await clearing_store.lock(tx)
+    await tx.fetch(DEBTS_LOCK, wanted)
+    if "prepayment" in purposes:
+        await tx.fetch(PREPAYMENTS_LOCK, wanted)
 
 
 async def orders(tx: Connection, order_ids: Iterable[str]) -> dict[str, Order]:
@@ -178,6 +210,11 @@ async def debts(tx: Connection, root_order_ids: Iterable[str]) -> dict[str, Debt
     """How far debts are, by their first orders."""
     rows = await tx.fetch(DEBTS, sorted(set(root_order_ids)))
     return {row["order_id"]: Debt(row["amount_fen"], row["paid_fen"], row["settled"]) for row in rows}
+
+
+async def sent_before(tx: Connection, root_order_ids: Iterable[str]) -> set[str]:
+    """Those of some debts, by their first orders, of which an order was in a payment file."""
+    return {row["root_order_id"] for row in await tx.fetch(SENT_BEFORE, sorted(set(root_order_ids)))}
 
 
 async def first_orders(tx: Connection, drafts: Iterable[tuple[Purpose, str]]) -> dict[tuple[str, str], str]:

@@ -25,6 +25,15 @@ PAYMENTS_INSERT = """
     SELECT *, $8 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::bigint[], $7::text[])
 """
 PAYMENTS = f"SELECT {_PAYMENT} FROM payment WHERE payment_id = ANY($1::text[])"
+PAYMENTS_UNORDERED = f"""
+    SELECT {_PAYMENT} FROM payment p
+    WHERE case_id = ANY($1::text[]) AND payer = $2 AND approved_by IS NULL AND NOT EXISTS (
+        SELECT FROM payment_order o WHERE o.purpose = 'hop' AND o.reference = p.payment_id)
+    ORDER BY payment_id
+"""
+PAYMENTS_AGAIN = """
+    UPDATE payment SET proposed_by = $2, proposed_at = $3 WHERE payment_id = ANY($1::text[]) AND approved_by IS NULL
+"""
 PAYMENTS_PAID = """
     UPDATE payment p SET approved_by = n.approved_by, paid_at = $3
     FROM unnest($1::text[], $2::text[]) AS n(payment_id, approved_by) WHERE p.payment_id = n.payment_id
@@ -62,7 +71,7 @@ class PaymentRow:
     proposed_at: datetime
     paid_at: datetime | None
     order_id: str | None
-    """The newest order that is to pay it, where the payer pays by bank."""
+    """The newest order that is to pay it: through the bank, or above the limit of review."""
 
 
 async def add_payments(tx: Connection, payments: Sequence[Payment], at: datetime) -> None:
@@ -74,6 +83,16 @@ async def add_payments(tx: Connection, payments: Sequence[Payment], at: datetime
 async def payments(tx: Connection, payment_ids: Iterable[str]) -> dict[str, Payment]:
     """Payments by id."""
     return {p.payment_id: p for p in rows_to(Payment, await tx.fetch(PAYMENTS, sorted(set(payment_ids))))}
+
+
+async def unordered(tx: Connection, case_ids: Sequence[str], payer: str) -> list[Payment]:
+    """What a party proposed to pay on record for some cases, and nobody approved."""
+    return rows_to(Payment, await tx.fetch(PAYMENTS_UNORDERED, list(case_ids), payer))
+
+
+async def propose_again(tx: Connection, payment_ids: Sequence[str], subject: str, at: datetime) -> None:
+    """Another word of somebody on payments that nobody approved: who proposed them before may be the other one now."""
+    await tx.execute(PAYMENTS_AGAIN, list(payment_ids), subject, at)
 
 
 async def pay(tx: Connection, approved_by: Mapping[str, str], at: datetime) -> None:

@@ -35,7 +35,19 @@ PREPAYMENT_ADD = """
     ON CONFLICT DO NOTHING
 """
 LEVEL_SET = "UPDATE prepayment SET level_fen = $3, level_year = $4 WHERE lender = $1 AND holder = $2"
-USE_SET = "UPDATE prepayment SET use = $3, use_month = $4 WHERE lender = $1 AND holder = $2"
+USE_SET = """
+    UPDATE prepayment SET use = $3, use_month = $4, warned_on = CASE
+        WHEN $3 = 'low' THEN NULL WHEN (use, use_month) = ($3, $4) THEN warned_on ELSE $5::date END
+    WHERE lender = $1 AND holder = $2
+"""
+# Whose level is of an earlier year: it was set then, or there was a deposit already.
+LEVELS_OF_EARLIER_YEARS = """
+    SELECT lender, holder FROM prepayment p
+    WHERE level_year < $1 AND (level_year > 0 OR EXISTS (
+        SELECT FROM prepayment_movement m WHERE (m.lender, m.holder) = (p.lender, p.holder)
+          AND m.state = 'settled' AND m.settled_at < $2))
+    ORDER BY holder, lender
+"""
 # What the lender owed the holder in the positions of a month, and what was paid out of the prepayment for them.
 CLEARED = """
     SELECT coalesce(sum(p.amount_fen), 0)::bigint AS cleared_fen, coalesce(sum(m.amount_fen), 0)::bigint AS drawn_fen
@@ -52,11 +64,15 @@ OWED_BY_MONTH = """
         OR (h.payer = $2 AND h.payee = $1 AND h.kind = 'disbursement' AND c.payable_fen < 0))
     GROUP BY c.period ORDER BY c.period
 """
-_MOVEMENT = "movement_id, lender, holder, kind, amount_fen, position_id, state, made_by, made_at, due_on, settled_at"
+_MOVEMENT = """
+    movement_id, lender, holder, kind, amount_fen, position_id, state, made_by, made_at, due_on, settled_at, asked_by,
+    ended_by, ended_at
+"""
 MOVEMENT_INSERT = """
     INSERT INTO prepayment_movement
-        (movement_id, lender, holder, kind, amount_fen, position_id, state, made_by, made_at, due_on, settled_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        (movement_id, lender, holder, kind, amount_fen, position_id, state, made_by, made_at, due_on, settled_at,
+        asked_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 MOVEMENTS = f"SELECT {_MOVEMENT} FROM prepayment_movement WHERE movement_id = ANY($1::text[]) ORDER BY movement_id"
 MOVEMENTS_LOCKED = MOVEMENTS + " FOR UPDATE"
@@ -65,15 +81,18 @@ MOVEMENTS_OF = f"""
     ORDER BY movement_id LIMIT $4
 """
 MOVEMENT_PENDING = """
-    SELECT EXISTS (SELECT FROM prepayment_movement WHERE lender = $1 AND holder = $2 AND state <> 'settled')
+    SELECT EXISTS (SELECT FROM prepayment_movement WHERE lender = $1 AND holder = $2 AND state IN ('open', 'ordered'))
 """
 LEAVING = """
     SELECT coalesce(sum(amount_fen), 0)::bigint FROM prepayment_movement
-    WHERE lender = $1 AND holder = $2 AND kind = 'give_back' AND state <> 'settled'
+    WHERE lender = $1 AND holder = $2 AND kind = 'give_back' AND state IN ('open', 'ordered')
 """
 MOVEMENTS_MOVE = """
     UPDATE prepayment_movement SET state = $2, settled_at = $3 WHERE movement_id = ANY($1::text[])
 """
+
+
+MOVEMENT_END = "UPDATE prepayment_movement SET state = $2, ended_by = $3, ended_at = $4 WHERE movement_id = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +122,15 @@ class Movement:
     amount_fen: int
     position_id: str | None
     state: str
-    """open, ordered, settled."""
+    """open, ordered, settled; withdrawn or declined before it was paid."""
     made_by: str | None
     made_at: datetime
     due_on: date | None
     settled_at: datetime | None
+    asked_by: str | None = None
+    """The lender, where it asked for this itself; None when the level of a year did."""
+    ended_by: str | None = None
+    ended_at: datetime | None = None
 
     @property
     def payer(self) -> str:
@@ -149,9 +172,14 @@ async def set_level(tx: Connection, lender: str, holder: str, level_fen: int, ye
     await tx.execute(LEVEL_SET, lender, holder, level_fen, year)
 
 
-async def set_use(tx: Connection, lender: str, holder: str, use: Use, month: str) -> None:
-    """How far a month uses a prepayment up."""
-    await tx.execute(USE_SET, lender, holder, use, month)
+async def set_use(tx: Connection, lender: str, holder: str, use: Use, month: str, on: date) -> None:
+    """How far a month uses a prepayment up, as of a day."""
+    await tx.execute(USE_SET, lender, holder, use, month, on)
+
+
+async def levels_of_earlier_years(tx: Connection, year: int, began: datetime) -> list[tuple[str, str]]:
+    """Lenders and holders whose level was not set in a year, which began at a moment, and was to be set in it."""
+    return [(row["lender"], row["holder"]) for row in await tx.fetch(LEVELS_OF_EARLIER_YEARS, year, began)]
 
 
 async def cleared(tx: Connection, lender: str, holder: str, month: str) -> tuple[int, int]:
@@ -169,7 +197,7 @@ async def add_movement(tx: Connection, movement: Movement) -> None:
     """Write a movement."""
     m = movement
     about = (m.movement_id, m.lender, m.holder, m.kind, m.amount_fen, m.position_id, m.state)
-    await tx.execute(MOVEMENT_INSERT, *about, m.made_by, m.made_at, m.due_on, m.settled_at)
+    await tx.execute(MOVEMENT_INSERT, *about, m.made_by, m.made_at, m.due_on, m.settled_at, m.asked_by)
 
 
 async def movements(tx: Connection, movement_ids: Iterable[str], *, locked: bool = False) -> dict[str, Movement]:
@@ -199,6 +227,11 @@ async def available(tx: Connection, lender: str, holder: str) -> int:
     found = (await prepayments(tx, [(lender, holder)], locked=True)).get((lender, holder))
     leaving: int = await tx.fetchval(LEAVING, lender, holder)
     return 0 if found is None else max(0, found.held_fen - leaving)
+
+
+async def end_movement(tx: Connection, movement_id: str, state: str, subject: str, at: datetime) -> None:
+    """A top-up is withdrawn or declined."""
+    await tx.execute(MOVEMENT_END, movement_id, state, subject, at)
 
 
 async def move_movements(tx: Connection, movement_ids: Sequence[str], state: str, settled_at: datetime | None) -> None:

@@ -34,6 +34,7 @@ STATEMENT_REPLACE = """
       AND (day, home_region) IS NOT DISTINCT FROM ($3::date, $4::text) AND ($4 IS NULL OR care_region = $5)
 """
 # Nobody else begins a version of the same until the transaction ends; a month has its own row for that.
+MATCH_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('settlement.match ' || $1, 0))"
 STATEMENT_LOCK = """
     SELECT pg_advisory_xact_lock(hashtextextended(
         concat_ws(' ', 'statement', $1::text, $2::text, $3::text, $4::text), 0))
@@ -266,6 +267,11 @@ async def statements(
     """Statements a caller may see, by id."""
     rows = await tx.fetch(STATEMENTS, facility_code, list(areas), period, of_party, day, after, limit)
     return [_statement(row) for row in rows]
+
+
+async def try_lock_match(tx: Connection, statement_id: str) -> bool:
+    """Whether this transaction alone may match a statement; false while another one does."""
+    return await tx.fetchval(MATCH_TRY_LOCK, statement_id)  # type: ignore[no-any-return]
 
 
 async def lock_statement(tx: Connection, statement_id: str) -> Statement | None:

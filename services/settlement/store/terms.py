@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from services.settlement.rules.terms import (
@@ -16,22 +19,27 @@ from services.settlement.rules.terms import (
     PaymentWay,
     Terms,
     UnpaidRule,
+    in_force,
     resolve,
 )
 from shared.database import Connection
 from shared.regions import RegionTree
 
 _CHOICES = ", ".join(CHOICES)
-# Of each region the newest choice that has begun.
-CHOICES_IN_FORCE = f"""
-    SELECT DISTINCT ON (region) region, valid_from, {_CHOICES} FROM region_terms
+# Of each region all choices that have begun, the oldest first.
+CHOICES_BEGUN = f"""
+    SELECT region, valid_from, given_up, {_CHOICES} FROM region_terms
     WHERE region = ANY($1::text[]) AND state = 'approved' AND valid_from <= $2
-    ORDER BY region, valid_from DESC, terms_no DESC
+    ORDER BY region, valid_from, terms_no
 """
-_ROW = f"terms_no, region, valid_from, reason, state, proposed_by, proposed_at, decided_by, decided_at, {_CHOICES}"
+_ROW = f"""
+    terms_no, region, valid_from, reason, state, proposed_by, proposed_at, decided_by, decided_at, given_up,
+    outcome::text AS outcome, {_CHOICES}
+"""
 TERMS_INSERT = f"""
-    INSERT INTO region_terms (region, valid_from, reason, state, proposed_by, proposed_at, {_CHOICES})
-    VALUES ($1, $2, $3, 'proposed', $4, $5, {", ".join(f"${6 + n}" for n in range(len(CHOICES)))})
+    INSERT INTO region_terms (region, valid_from, reason, state, proposed_by, proposed_at, given_up, outcome,
+        {_CHOICES})
+    VALUES ($1, $2, $3, 'proposed', $4, $5, $6, $7::jsonb, {", ".join(f"${8 + n}" for n in range(len(CHOICES)))})
     RETURNING {_ROW}
 """
 TERMS_ROW = f"SELECT {_ROW} FROM region_terms WHERE terms_no = $1"
@@ -63,6 +71,8 @@ class Proposal:
     proposed_at: datetime
     decided_by: str | None
     decided_at: datetime | None
+    outcome: Mapping[str, Any] | None
+    """What it comes to, as it was shown when it was proposed; None before there was such a thing."""
 
 
 async def choices_in_force(
@@ -74,7 +84,8 @@ async def choices_in_force(
     """
     paths = {region: tree.ancestors(region) if region in tree else (region,) for region in regions}
     wanted = sorted({code for path in paths.values() for code in path})
-    found = {row["region"]: _choice(row) for row in await tx.fetch(CHOICES_IN_FORCE, wanted, on)}
+    begun = groupby(map(_choice, await tx.fetch(CHOICES_BEGUN, wanted, on)), attrgetter("region"))
+    found = {region: in_force(list(history)) for region, history in begun}
     return {region: [found[code] for code in path if code in found] for region, path in paths.items()}
 
 
@@ -88,7 +99,7 @@ async def terms_at(
 
 def _choice(row: Any) -> Choice:
     values = {name: _value(name, row[name]) for name in CHOICES if row[name] is not None}
-    return Choice(row["region"], row["valid_from"], values)
+    return Choice(row["region"], row["valid_from"], values, frozenset(row["given_up"]))
 
 
 def _value(name: str, value: Any) -> Any:
@@ -98,16 +109,19 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _proposal(row: Any) -> Proposal:
-    decided = (row["decided_by"], row["decided_at"])
+    decided = (row["decided_by"], row["decided_at"], None if row["outcome"] is None else json.loads(row["outcome"]))
     return Proposal(
         row["terms_no"], _choice(row), row["reason"], row["state"], row["proposed_by"], row["proposed_at"], *decided
     )
 
 
-async def add_terms(tx: Connection, choice: Choice, reason: str, subject: str, at: datetime) -> Proposal:
-    """Propose terms."""
+async def add_terms(
+    tx: Connection, choice: Choice, reason: str, subject: str, at: datetime, outcome: Mapping[str, Any]
+) -> Proposal:
+    """Propose terms, with what they come to."""
+    head = (choice.region, choice.valid_from, reason, subject, at, sorted(choice.given_up))
     values = [choice.values.get(name) for name in CHOICES]
-    return _proposal(await tx.fetchrow(TERMS_INSERT, choice.region, choice.valid_from, reason, subject, at, *values))
+    return _proposal(await tx.fetchrow(TERMS_INSERT, *head, json.dumps(outcome), *values))
 
 
 async def proposal(tx: Connection, terms_no: int, *, locked: bool = False) -> Proposal | None:

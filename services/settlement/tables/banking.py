@@ -122,6 +122,7 @@ class PaymentOrder(core.Table, table=True):
             "(batch_id IS NOT NULL) = (by_bank AND state NOT IN ('proposed', 'reviewed', 'approved', 'declined'))",
             name="payment_order_batch",
         ),
+        CheckConstraint("purpose <> 'payout' OR payee_version_no IS NOT NULL", name="payment_order_card"),
         CheckConstraint("(repeats_order_id IS NULL) = (root_order_id = order_id)", name="payment_order_root"),
         CheckConstraint("debt_settled_at IS NULL OR root_order_id = order_id", name="payment_order_settled"),
         ForeignKeyConstraint(["batch_id"], ["settlement.bank_batch.batch_id"], name="payment_order_file"),
@@ -133,6 +134,12 @@ class PaymentOrder(core.Table, table=True):
         ),
         Index("payment_order_live", "root_order_id", unique=True, postgresql_where=text(_LIVE)),
         Index("payment_order_debt", "root_order_id", "order_id"),
+        Index(
+            "payment_order_to_do",
+            "payer",
+            "order_id",
+            postgresql_where=text("state IN ('proposed', 'reviewed', 'rejected', 'returned', 'partly_paid')"),
+        ),
         Index("payment_order_payer", "payer", "order_id"),
         Index("payment_order_batch_of", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
         Index("payment_order_waiting", "payer", "order_id", postgresql_where=text("state = 'approved' AND by_bank")),
@@ -159,7 +166,7 @@ class PaymentOrder(core.Table, table=True):
     approved_at: datetime | None = _moment(nullable=True)
     batch_id: str | None = Field(default=None, sa_type=Text)
     payee_version_no: int | None = None
-    """Which version of the payee's account, or which of a payout's cards, its file names."""
+    """Which version of the payee's account its file names; of a payout, from the beginning, which of its cards."""
     bank_status: str | None = Field(default=None, sa_type=Text)
     """What the bank said last of it (pain.002)."""
     bank_reason: str | None = Field(default=None, sa_type=Text)
@@ -208,9 +215,9 @@ class BankEntry(core.Table, table=True):
         CheckConstraint("amount_fen >= 0", name="bank_entry_amount"),
         CheckConstraint("outcome IN ('paid', 'returned', 'mirrored', 'unknown')", name="bank_entry_outcome"),
         CheckConstraint("(outcome = 'unknown') = (order_id IS NULL)", name="bank_entry_order"),
-        UniqueConstraint("party", "entry_ref", "end_to_end_id", "debit", name="bank_entry_once"),
         ForeignKeyConstraint(["message_no"], ["settlement.bank_message.message_no"], name="bank_entry_message"),
         ForeignKeyConstraint(["order_id"], ["settlement.payment_order.order_id"], name="bank_entry_of"),
+        Index("bank_entry_day", "party", "booked_on"),
         Index("bank_entry_order_of", "order_id", postgresql_where=text("order_id IS NOT NULL")),
     )
 
@@ -240,7 +247,9 @@ class BankItem(core.Table, table=True):
             name="bank_item_kind",
         ),
         CheckConstraint("(closed_at IS NULL) = (closed_as IS NULL)", name="bank_item_closed"),
-        CheckConstraint("closed_as IN ('explained', 'answered', 'repeated', 'agreed')", name="bank_item_closed_as"),
+        CheckConstraint(
+            "closed_as IN ('explained', 'answered', 'repeated', 'agreed', 'identified')", name="bank_item_closed_as"
+        ),
         CheckConstraint("(closed_as = 'explained') = (closed_by IS NOT NULL)", name="bank_item_closed_by"),
         CheckConstraint("(closed_by IS NULL) = (note IS NULL)", name="bank_item_note"),
         UniqueConstraint("item_key", name="bank_item_once"),
@@ -255,7 +264,7 @@ class BankItem(core.Table, table=True):
     """What it is about: a thing is told once."""
     kind: str = Field(sa_type=Text)
     party: str = Field(sa_type=Text)
-    """The agency that must act; "" for operations staff."""
+    """The agency that must act: that which keeps the account; "" for operations staff."""
     order_id: str | None = Field(default=None, sa_type=Text)
     message_no: int | None = Field(default=None, sa_type=BigInteger)
     amount_fen: int | None = Field(default=None, sa_type=BigInteger)
@@ -276,7 +285,9 @@ class Payout(core.Table, table=True):
         CheckConstraint("amount_fen > 0", name="payout_amount"),
         CheckConstraint("origin IN ('supplement', 'manual_claim')", name="payout_origin"),
         CheckConstraint("timing IN ('at_once', 'batch') AND release_on >= reported_on", name="payout_timing"),
-        CheckConstraint("state IN ('proposed', 'approved', 'declined', 'refused', 'paid')", name="payout_state"),
+        CheckConstraint(
+            "state IN ('proposed', 'approved', 'declined', 'refused', 'paid', 'cancelled')", name="payout_state"
+        ),
         CheckConstraint("(state = 'proposed') = (decided_by IS NULL)", name="payout_decided"),
         CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="payout_decided_at"),
         CheckConstraint("decided_by <> proposed_by", name="payout_four_eyes"),
@@ -284,12 +295,18 @@ class Payout(core.Table, table=True):
         Index(
             "payout_once",
             "region",
-            "origin",
-            "reference",
+            "document",
             unique=True,
-            postgresql_where=text("state <> 'declined'"),
+            postgresql_where=text("state NOT IN ('declined', 'cancelled')"),
         ),
         Index("payout_region", "region", "payout_id"),
+        Index(
+            "payout_to_do",
+            "region",
+            "release_on",
+            "payout_id",
+            postgresql_where=text("state IN ('proposed', 'approved', 'refused')"),
+        ),
     )
 
     payout_id: str = Field(primary_key=True, sa_type=Text)
@@ -300,7 +317,11 @@ class Payout(core.Table, table=True):
     fund_pay_type: str = Field(sa_type=Text)
     origin: str = Field(sa_type=Text)
     reference: str = Field(sa_type=Text)
-    """The document it comes from."""
+    """The document it comes from, as it was written."""
+    document: str = Field(sa_type=Text)
+    """The same in the form in which two are compared."""
+    person_hash: str | None = Field(default=None, sa_type=Text)
+    """The person's name, keyed: cards of the person's own are in this name."""
     reason: str = Field(sa_type=Text)
     timing: str = Field(sa_type=Text)
     reported_on: date
@@ -317,7 +338,7 @@ class Payout(core.Table, table=True):
 
 
 class PayoutCard(core.Table, table=True):
-    """A card a payout goes to (银行卡), encrypted; the first with the payout, another one after the bank refused it."""
+    """A card a payout goes to (银行卡), encrypted; the first with the payout, others while it is owed and not paid."""
 
     __tablename__ = "payout_card"
     __table_args__ = (
@@ -342,3 +363,28 @@ class PayoutCard(core.Table, table=True):
     proposed_at: datetime = _moment()
     approved_by: str | None = Field(default=None, sa_type=Text)
     approved_at: datetime | None = _moment(nullable=True)
+
+
+class PayoutCancellation(core.Table, table=True):
+    """Somebody says that a payout was approved by mistake, and another person decides (作废). Four eyes."""
+
+    __tablename__ = "payout_cancellation"
+    __table_args__ = (
+        CheckConstraint("state IN ('proposed', 'approved', 'declined')", name="payout_cancellation_state"),
+        CheckConstraint("(state = 'proposed') = (decided_by IS NULL)", name="payout_cancellation_decided"),
+        CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="payout_cancellation_decided_at"),
+        CheckConstraint("decided_by <> proposed_by", name="payout_cancellation_four_eyes"),
+        ForeignKeyConstraint(["payout_id"], ["settlement.payout.payout_id"], name="payout_cancellation_of"),
+        Index("payout_cancellation_payout", "payout_id", "cancellation_id"),
+        Index("payout_cancellation_once", "payout_id", unique=True, postgresql_where=text("state <> 'declined'")),
+    )
+
+    cancellation_id: str = Field(primary_key=True, sa_type=Text)
+    """Also the id of the ledger transaction that reverses the payout, once it is approved."""
+    payout_id: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    proposed_by: str = Field(sa_type=Text)
+    proposed_at: datetime = _moment()
+    decided_by: str | None = Field(default=None, sa_type=Text)
+    decided_at: datetime | None = _moment(nullable=True)

@@ -6,12 +6,14 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKeyConstraint,
     Index,
+    Integer,
     Text,
     UniqueConstraint,
     text,
@@ -92,6 +94,7 @@ class ClearingPosition(core.Table, table=True):
         ),
         CheckConstraint("amount_fen >= 0 AND payer <> payee", name="clearing_position_amount"),
         CheckConstraint("(brought_position_id IS NULL) = (brought_fen = 0)", name="clearing_position_brought"),
+        CheckConstraint("withheld_fen = 0 OR payee = facility_code", name="clearing_position_withheld"),
         CheckConstraint(
             "(state = 'settled') = (settled_at IS NOT NULL) AND (settled_at IS NULL) = (settled_by IS NULL)",
             name="clearing_position_settled",
@@ -102,6 +105,19 @@ class ClearingPosition(core.Table, table=True):
         CheckConstraint("amount_fen > 0 OR state NOT IN ('ordered', 'carried')", name="clearing_position_zero"),
         CheckConstraint("facility_code IN (payer, payee)", name="clearing_position_facility"),
         CheckConstraint("state <> 'carried' OR payer = facility_code", name="clearing_position_by_facility"),
+        CheckConstraint("due_kind IN ('remittance', 'disbursement')", name="clearing_position_due_kind"),
+        CheckConstraint(
+            "num_nulls(due_on, due_kind, since, working_days, provisional, reminder_distances, escalation_distances)"
+            " IN (0, 7) AND due_on >= since AND working_days >= 0",
+            name="clearing_position_clock",
+        ),
+        Index(
+            "clearing_position_waiting",
+            "payer",
+            "due_on",
+            "position_id",
+            postgresql_where=text("state IN ('open', 'ordered') AND due_on IS NOT NULL"),
+        ),
         Index("clearing_position_of", "cycle_id", "position_id"),
         Index("clearing_position_payer", "payer", "payee"),
         Index(
@@ -124,12 +140,21 @@ class ClearingPosition(core.Table, table=True):
     """A facility's position that an earlier cycle carried."""
     brought_fen: int = Field(sa_type=BigInteger)
     """What that adds to the amount."""
+    withheld_fen: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """What is set off against it; negative where something is given back with it."""
     state: str = Field(sa_type=Text)
     made_at: datetime = _moment()
     due_on: date | None = None
     """By when it is to be paid; None while it waits for money on its way to the payer."""
     settled_at: datetime | None = _moment(nullable=True)
     settled_by: str | None = Field(default=None, sa_type=Text)
+    due_kind: str | None = Field(default=None, sa_type=Text)
+    """remittance or disbursement; with what follows there is while it has a day."""
+    since: date | None = None
+    working_days: int | None = None
+    provisional: bool | None = None
+    reminder_distances: list[int] | None = Field(default=None, sa_column=Column(ARRAY(Integer), nullable=True))
+    escalation_distances: list[int] | None = Field(default=None, sa_column=Column(ARRAY(Integer), nullable=True))
 
 
 class PositionHop(core.Table, table=True):
@@ -167,6 +192,7 @@ class Prepayment(core.Table, table=True):
     __table_args__ = (
         CheckConstraint("lender <> holder AND level_fen >= 0", name="prepayment_level"),
         CheckConstraint("use IN ('low', 'yellow', 'red')", name="prepayment_use"),
+        CheckConstraint("(use = 'low') = (warned_on IS NULL)", name="prepayment_warned"),
     )
 
     lender: str = Field(primary_key=True, sa_type=Text)
@@ -177,6 +203,27 @@ class Prepayment(core.Table, table=True):
     use: str = Field(sa_type=Text)
     """How far the month used it up when that was last looked at."""
     use_month: str = Field(sa_type=Text)
+    warned_on: date | None = None
+    """Since when it stands at a warning."""
+
+
+class PrepaymentDraw(core.Table, table=True):
+    """One person of the clearing agency wants the payer's prepayment to pay a position, another agrees. Four eyes."""
+
+    __tablename__ = "prepayment_draw"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["position_id"], ["settlement.clearing_position.position_id"], name="prepayment_draw_position"
+        ),
+        CheckConstraint("approved_by <> proposed_by", name="prepayment_draw_four_eyes"),
+        CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="prepayment_draw_approved"),
+    )
+
+    position_id: str = Field(primary_key=True, sa_type=Text)
+    proposed_by: str = Field(sa_type=Text)
+    proposed_at: datetime = _moment()
+    approved_by: str | None = Field(default=None, sa_type=Text)
+    approved_at: datetime | None = _moment(nullable=True)
 
 
 class PrepaymentMovement(core.Table, table=True):
@@ -196,7 +243,17 @@ class PrepaymentMovement(core.Table, table=True):
         CheckConstraint("kind IN ('top_up', 'give_back', 'draw')", name="prepayment_movement_kind"),
         CheckConstraint("(kind = 'draw') = (position_id IS NOT NULL)", name="prepayment_movement_draw"),
         CheckConstraint("kind <> 'draw' OR state = 'settled'", name="prepayment_movement_drawn"),
-        CheckConstraint("state IN ('open', 'ordered', 'settled')", name="prepayment_movement_state"),
+        CheckConstraint(
+            "state IN ('open', 'ordered', 'settled', 'withdrawn', 'declined')", name="prepayment_movement_state"
+        ),
+        CheckConstraint(
+            "asked_by IS NULL OR (kind = 'top_up' AND asked_by = lender)", name="prepayment_movement_asked"
+        ),
+        CheckConstraint(
+            "(state IN ('withdrawn', 'declined')) = (ended_at IS NOT NULL) AND (ended_at IS NULL) = (ended_by IS NULL)"
+            " AND (ended_at IS NULL OR asked_by IS NOT NULL)",
+            name="prepayment_movement_ended",
+        ),
         CheckConstraint("(state = 'settled') = (settled_at IS NOT NULL)", name="prepayment_movement_settled"),
         CheckConstraint("amount_fen > 0", name="prepayment_movement_amount"),
         Index("prepayment_movement_pair", "lender", "holder", "movement_id"),
@@ -213,3 +270,8 @@ class PrepaymentMovement(core.Table, table=True):
     made_at: datetime = _moment()
     due_on: date | None = None
     settled_at: datetime | None = _moment(nullable=True)
+    asked_by: str | None = Field(default=None, sa_type=Text)
+    """The lender, where it asked for this itself; None when the level of a year did."""
+    ended_by: str | None = Field(default=None, sa_type=Text)
+    """Who withdrew or declined it."""
+    ended_at: datetime | None = _moment(nullable=True)

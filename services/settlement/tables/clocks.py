@@ -27,7 +27,10 @@ def _moment(*, nullable: bool = False) -> Any:
 
 
 class DueSuspension(core.Table, table=True):
-    """That a due's clock stands still (中止), from a day on until it is resumed; only the resuming comes later."""
+    """One reason why a due's clock stands still (中止), from a day on until it ends; only the end comes later.
+
+    An officer's, or an objection's: the clock goes on when none is left.
+    """
 
     __tablename__ = "due_suspension"
     __table_args__ = (
@@ -40,11 +43,14 @@ class DueSuspension(core.Table, table=True):
         CheckConstraint("days_left >= 0", name="due_suspension_days"),
         CheckConstraint("num_nulls(resumed_on, resumed_party, resumed_at) IN (0, 3)", name="due_suspension_resumed"),
         CheckConstraint("resumed_on >= suspended_on", name="due_suspension_order"),
+        ForeignKeyConstraint(["objection_no"], ["settlement.objection.objection_no"], name="due_suspension_objection"),
+        CheckConstraint("(objection_no IS NULL) = (suspended_by IS NOT NULL)", name="due_suspension_by"),
         Index(
             "due_suspension_running",
             "case_id",
             "kind",
             "party",
+            text("coalesce(objection_no, 0)"),
             unique=True,
             postgresql_where=text("resumed_on IS NULL"),
         ),
@@ -68,6 +74,8 @@ class DueSuspension(core.Table, table=True):
     resumed_party: str | None = Field(default=None, sa_type=Text)
     resumed_by: str | None = Field(default=None, sa_type=Text)
     resumed_at: datetime | None = _moment(nullable=True)
+    objection_no: int | None = Field(default=None, sa_type=BigInteger)
+    """The objection it follows from; absent where an officer stopped the clock."""
 
 
 class Escalation(core.Table, table=True):
@@ -92,6 +100,79 @@ class Escalation(core.Table, table=True):
     """Who was told; absent where nobody is above."""
     due_on: date
     """The day as it was then."""
+    escalated_at: datetime = _moment()
+
+
+class PositionReminder(core.Table, table=True):
+    """That a position was dealt with at a distance from its day: its key is why no reminder goes out twice."""
+
+    __tablename__ = "position_reminder"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["position_id"], ["settlement.clearing_position.position_id"], name="position_reminder_of"
+        ),
+    )
+
+    position_id: str = Field(primary_key=True, sa_type=Text)
+    distance: int = Field(primary_key=True)
+    announced: bool
+    """False when a nearer distance was announced instead, or when the position it replaces was reminded of it."""
+    recorded_at: datetime = _moment()
+
+
+class PositionEscalation(core.Table, table=True):
+    """That an agency above was told of a position that nobody pays (催办)."""
+
+    __tablename__ = "position_escalation"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["position_id"], ["settlement.clearing_position.position_id"], name="position_escalation_of"
+        ),
+        CheckConstraint("level_no > 0", name="position_escalation_level"),
+        Index("position_escalation_region", "region"),
+    )
+
+    position_id: str = Field(primary_key=True, sa_type=Text)
+    level_no: int = Field(primary_key=True)
+    region: str | None = Field(default=None, sa_type=Text)
+    """Who was told; absent where nobody is above."""
+    due_on: date
+    escalated_at: datetime = _moment()
+
+
+class ItemEscalation(core.Table, table=True):
+    """That an agency above was told of the work items of a month that a party has not dealt with by their day."""
+
+    __tablename__ = "item_escalation"
+    __table_args__ = (
+        CheckConstraint("level_no > 0", name="item_escalation_level"),
+        Index("item_escalation_region", "region"),
+    )
+
+    stated_by: str = Field(primary_key=True, sa_type=Text)
+    period: str = Field(primary_key=True, sa_type=Text)
+    party: str = Field(primary_key=True, sa_type=Text)
+    """Who is late."""
+    due_on: date = Field(primary_key=True)
+    level_no: int = Field(primary_key=True)
+    region: str | None = Field(default=None, sa_type=Text)
+    escalated_at: datetime = _moment()
+
+
+class ObjectionEscalation(core.Table, table=True):
+    """That an agency above was told of an objection that nobody decides."""
+
+    __tablename__ = "objection_escalation"
+    __table_args__ = (
+        ForeignKeyConstraint(["objection_no"], ["settlement.objection.objection_no"], name="objection_escalation_of"),
+        CheckConstraint("level_no > 0", name="objection_escalation_level"),
+        Index("objection_escalation_region", "region"),
+    )
+
+    objection_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    level_no: int = Field(primary_key=True)
+    region: str | None = Field(default=None, sa_type=Text)
+    due_on: date
     escalated_at: datetime = _moment()
 
 
@@ -122,7 +203,7 @@ class Assignment(core.Table, table=True):
 
 
 class ClockCalendar(core.Table, table=True):
-    """By which calendar the days of all open dues and work items were computed last: one row."""
+    """By which calendar the days of all running clocks were computed last: one row."""
 
     __tablename__ = "clock_calendar"
     __table_args__ = (CheckConstraint("only_row", name="clock_calendar_only"),)

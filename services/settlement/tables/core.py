@@ -266,17 +266,22 @@ class LedgerTransaction(Table, table=True):
     __tablename__ = "ledger_transaction"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('bill', 'reversal', 'payment', 'clearing', 'clearing_reversal', 'prepayment', 'payout', 'bank')",
+            "kind IN ('bill', 'reversal', 'payment', 'clearing', 'clearing_reversal', 'prepayment', 'payout',"
+            " 'payout_reversal', 'bank', 'identification', 'withholding', 'withholding_reversal')",
             name="ledger_transaction_kind",
         ),
         CheckConstraint(
-            "(kind IN ('reversal', 'clearing_reversal')) = (reverses_transaction_id IS NOT NULL)",
+            "(kind IN ('reversal', 'clearing_reversal', 'identification', 'payout_reversal', 'withholding_reversal'))"
+            " = (reverses_transaction_id IS NOT NULL)",
             name="ledger_reversal",
         ),
         CheckConstraint(
-            "case_id IS NOT NULL OR kind IN ('payment', 'prepayment', 'payout', 'bank')",
+            "case_id IS NOT NULL OR kind IN ('payment', 'prepayment', 'payout', 'payout_reversal', 'bank',"
+            " 'identification', 'withholding', 'withholding_reversal')",
             name="ledger_transaction_of_case",
         ),
+        CheckConstraint("value_date BETWEEN '1990-01-01' AND '2200-01-01'", name="ledger_transaction_value_date"),
+        CheckConstraint("isfinite(booked_at)", name="ledger_transaction_booked_at"),
         ForeignKeyConstraint(["case_id"], ["settlement.settlement_case.case_id"], name="ledger_transaction_case"),
         Index("ledger_transaction_case", "case_id"),
         _by_year("transaction_id"),
@@ -306,12 +311,13 @@ class LedgerEntry(Table, table=True):
         CheckConstraint("amount_fen <> 0", name="ledger_entry_amount"),
         CheckConstraint(
             "account_kind IN ('receivable', 'payable', 'fund_expenditure', 'personal_account', 'medical_income',"
-            " 'bank', 'clearing', 'prepayment_lent', 'prepayment_held', 'suspense', 'benefits_payable')",
+            " 'bank', 'clearing', 'prepayment_lent', 'prepayment_held', 'suspense', 'benefits_payable',"
+            " 'other_income', 'retention_held', 'retention_due', 'deductions')",
             name="ledger_entry_kind",
         ),
         CheckConstraint(
             "account_kind = 'suspense' OR (account_kind IN ('receivable', 'payable', 'clearing', 'prepayment_lent',"
-            " 'prepayment_held')) = (counterparty <> '')",
+            " 'prepayment_held', 'retention_held', 'retention_due', 'deductions')) = (counterparty <> '')",
             name="ledger_entry_counterparty",
         ),
         CheckConstraint("(account_kind = 'fund_expenditure') = (fund_pay_type <> '')", name="ledger_entry_fund"),
@@ -497,6 +503,7 @@ class Payment(Table, table=True):
         ForeignKeyConstraint(
             ["case_id", "hop_no"], ["settlement.hop.case_id", "settlement.hop.hop_no"], name="payment_hop"
         ),
+        Index("payment_to_approve", "payer", "payment_id", postgresql_where=text("approved_by IS NULL")),
     )
 
     payment_id: str = Field(primary_key=True, sa_type=Text)

@@ -45,6 +45,13 @@ class WorkItem(core.Table, table=True):
         Index("work_item_party", "party", "item_no"),
         Index("work_item_region", "care_region", "item_no"),
         Index("work_item_waiting", "acting_party", "item_no", postgresql_where=text("state = 'open'")),
+        Index(
+            "work_item_agenda",
+            "acting_party",
+            "due_on",
+            text("('item ' || item_no::text)"),
+            postgresql_where=text("state = 'open'"),
+        ),
     )
 
     item_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, LargeBinary, Table, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -40,8 +40,13 @@ LEDGER_UNSEALED = Table(
     core.METADATA,
     Column("transaction_id", Text, nullable=False),
     Column("mark", LargeBinary, nullable=False),
+    Column("queued_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("set_aside_at", DateTime(timezone=True), nullable=True),
 )
 """Transactions that wait to be sealed, with the mark of whoever booked them; gone once they are in the chain.
+
+Since when is the database's word, not that of the service's clock, which may be set. What cannot be sealed because its
+mark is not that of booking is set aside (搁置) and stays.
 
 Without any index, because booking pays for each: it is read from its front, and short.
 """

@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKeyConstraint, Identity, Index, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    Text,
+    text,
+)
 from sqlmodel import Field
 
 from services.settlement.tables import core
@@ -30,6 +42,7 @@ class Objection(core.Table, table=True):
             "state NOT IN ('accepted', 'rejected') OR (decided_by <> raised_by AND decision_reason IS NOT NULL)",
             name="objection_four_eyes",
         ),
+        CheckConstraint("due_on >= since AND working_days >= 0", name="objection_days"),
         Index("objection_case_open", "case_id", "party", postgresql_where=text("state = 'open'")),
         Index(
             "objection_to_decide", "deciding_party", "due_on", "objection_no", postgresql_where=text("state = 'open'")
@@ -53,6 +66,10 @@ class Objection(core.Table, table=True):
     decided_by: str | None = Field(default=None, sa_type=Text)
     decided_at: datetime | None = _moment(nullable=True)
     decision_reason: str | None = Field(default=None, sa_type=Text)
+    since: date
+    """When the clock of whoever decides began."""
+    working_days: int
+    escalation_distances: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
 
 
 class ObjectionLine(core.Table, table=True):

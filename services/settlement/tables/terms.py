@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Identity, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from services.settlement.tables import core
@@ -22,7 +23,8 @@ def _distances() -> Any:
 class RegionTerms(core.Table, table=True):
     """One region's choice of terms (区域约定) from a day on, proposed by one person and decided by another.
 
-    What is NULL is left to the regions above. Of two that begin on one day the one that was proposed last holds.
+    What is NULL stays as the region chose it before, or is left to the regions above; `given_up` is left to them again.
+    Of two that begin on one day the one that was proposed last counts.
     """
 
     __tablename__ = "region_terms"
@@ -50,6 +52,8 @@ class RegionTerms(core.Table, table=True):
             " AND prepayment_red_percent <= 100",
             name="region_terms_warnings",
         ),
+        CheckConstraint("prepayment_reset_day BETWEEN 1 AND 31", name="region_terms_reset_day"),
+        CheckConstraint("retention_permille BETWEEN 0 AND 1000", name="region_terms_retention"),
         Index("region_terms_in_force", "region", "valid_from", "terms_no", postgresql_where=text("state = 'approved'")),
     )
 
@@ -78,3 +82,9 @@ class RegionTerms(core.Table, table=True):
     prepayment_yellow_percent: int | None = None
     prepayment_red_percent: int | None = None
     second_review_above_fen: int | None = Field(default=None, sa_type=BigInteger)
+    prepayment_reset_day: int | None = None
+    retention_permille: int | None = None
+    given_up: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+    """Names of terms."""
+    outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    """All terms that were to hold by it, and which of them change, as they were shown to who decides."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from services.settlement import errors
 from services.settlement.rules.statements import Key, Sums, check_period, check_totals
 from services.settlement.store.statements import New
+from services.settlement.use_cases.archive_bounds import refuse_archived_period
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.statements import Report, add_version, compare_first
 from shared.auth import NOT_YOUR_AREA, Principal
@@ -41,6 +42,7 @@ async def submit(parts: Settlement, principal: Principal, submission: AgencySubm
     ends = (submission.care_region, submission.home_region)
     new = New(new_id(), principal.party, ends[0], submission.period, home_region=ends[1])
     async with parts.database.transaction() as tx:
+        await refuse_archived_period(tx, submission.period)
         await add_version(tx, new, submission.totals, principal, now)
     return await compare_first(parts, principal, new.statement_id, now)
 

@@ -72,9 +72,12 @@ async def _check_keeper(tx: Connection, principal: Principal, party: str) -> Non
 
 
 async def decide(
-    parts: Settlement, principal: Principal, party: str, now: datetime, *, approved: bool
+    parts: Settlement, principal: Principal, party: str, version_no: int, now: datetime, *, approved: bool
 ) -> MaskedAccount:
-    """Another person of the agency that keeps an account puts it in force, or turns it down. Raises Refused."""
+    """Another person of the agency that keeps an account puts it in force, or turns it down, as it was looked at.
+
+    Raises Refused.
+    """
     async with parts.database.transaction() as tx:
         await store.lock_accounts(tx)
         rows = await store.accounts_of(tx, party)
@@ -84,6 +87,8 @@ async def decide(
         if newest.region != principal.party:
             raise Refused(NOT_YOUR_AREA(party=party))
         wrong = [errors.SAME_PERSON()] if newest.proposed_by == principal.subject else []
+        if newest.version_no != version_no:
+            wrong.append(errors.ACCOUNT_CHANGED(version_no=newest.version_no, pointer="/version_no"))
         if approved and await store.other_holder(tx, newest.account_hash, party) is not None:
             wrong.append(errors.ACCOUNT_TAKEN())
         if wrong:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.settlement import errors
+from services.settlement.rules.banking import BankItemKind
 from services.settlement.store import banking as store
 from services.settlement.store.banking import ItemRow
 from services.settlement.use_cases.parts import Settlement, sight_of
@@ -31,6 +32,8 @@ async def explain(parts: Settlement, principal: Principal, item_no: int, note: s
             raise Refused(NOT_YOUR_AREA(party=found.party))
         if found.closed_at is not None:
             raise Refused(errors.BANK_ITEM_CLOSED())
+        if found.kind == BankItemKind.ENTRY_UNKNOWN and found.amount_fen:
+            raise Refused(errors.BANK_ITEM_ON_SUSPENSE())
         await store.explain_item(tx, item_no, principal.subject, note, now)
         explained = await store.item(tx, item_no)
     return explained or found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
 
 from services.settlement.rules.banking import BankItemKind, BankLine
+from services.settlement.rules.identifications import Movement, Outcome, order_outcome
+from services.settlement.rules.ledger import Transfer
+from services.settlement.rules.movements import Name, Told, names_of, tell
 from services.settlement.rules.orders import (
     UNSENT,
     Debt,
@@ -21,9 +23,11 @@ from services.settlement.rules.orders import (
     state_after_debit,
     surprises,
 )
+from services.settlement.store import bank_accounts as account_store
 from services.settlement.store import banking as store
+from services.settlement.store import identifications as identification_store
 from services.settlement.store import orders as order_store
-from services.settlement.store.banking import NewEntry, NewItem
+from services.settlement.store.banking import NewEntry, NewItem, NewSighting
 from services.settlement.use_cases import payouts, settling
 from services.settlement.use_cases.bank_sending import add_items
 from services.settlement.use_cases.parts import Settlement
@@ -34,16 +38,9 @@ from shared.events.settlement import OrderFailed
 from shared.outbox import announce
 from shared.telemetry import current_traceparent
 
+_VALUE_DAYS = timedelta(days=10)
 _UNPAID = (OrderState.REJECTED, OrderState.RETURNED, OrderState.PARTLY_PAID)
 _PAID, _RETURNED, _MIRRORED, _UNKNOWN = "paid", "returned", "mirrored", "unknown"
-
-
-class Key(NamedTuple):
-    """What a movement is known by, in whatever file it comes."""
-
-    entry_ref: str
-    end_to_end_id: str
-    debit: bool
 
 
 @dataclass(slots=True)
@@ -51,9 +48,12 @@ class _Account:
     """What is found out about one report of one account while its movements are gone through."""
 
     party: str
+    keeper: str
     message_no: int
     orders: dict[str, Order]
     debts: dict[str, Debt]
+    mirrored_fen: dict[str, int]
+    """What was seen already of orders that were paid on record: no more than their amount is theirs."""
     moved: list[Moved] = field(default_factory=list)
     settled: list[tuple[Order, date]] = field(default_factory=list)
     unknown: dict[str, tuple[int, date]] = field(default_factory=dict)
@@ -64,55 +64,75 @@ class _Account:
 
 
 async def take(
-    parts: Settlement, tx: Connection, party: str, lines: Sequence[BankLine], message_no: int, now: datetime
+    parts: Settlement,
+    tx: Connection,
+    party: str,
+    lines: Sequence[BankLine],
+    told_by: str,
+    message_no: int,
+    now: datetime,
 ) -> None:
-    """Book the movements of one account that were not reported before."""
-    named = [line.end_to_end_id for line in lines if line.end_to_end_id]
-    await order_store.lock_debts(tx, named)
-    orders = await order_store.orders(tx, named)
-    debts = await order_store.debts(tx, [order.root_order_id for order in orders.values()])
-    account = _Account(party, message_no, orders, debts)
-    entries = [(line, _entry(account, line)) for line in await _fresh(tx, account, lines)]
-    kept = await store.add_entries(tx, [entry for _, entry in entries], message_no, now)
-    for line, entry in entries:
-        if entry.entry_id in kept:
-            await _move(tx, account, line, entry)
+    """Book the movements of one account that were not reported before. The caller has locked the account."""
+    account = await _account(tx, party, message_no, [line.end_to_end_id for line in lines if line.end_to_end_id])
+    told = tell(lines, told_by, await store.sightings(tx, party, _days(lines), names_of(lines)))
+    entries = [_entry(account, one.line, one.name) if one.is_new else None for one in told]
+    await store.add_entries(tx, [entry for entry in entries if entry], message_no, now)
+    await store.add_sightings(tx, party, told_by, _sightings(told, entries), message_no)
+    for one, entry in zip(told, entries, strict=True):
+        if entry:
+            await _move(tx, account, one.line, entry)
+        elif one.differs:
+            _tell_changed(account, one)
     await _record(parts, tx, account, now)
 
 
-async def _fresh(tx: Connection, account: _Account, lines: Sequence[BankLine]) -> list[BankLine]:
-    """Movements not reported before; one that comes with another amount is told, and the first one stands."""
-    keys = {_key(line) for line in lines}
-    known = {Key(*key): amount for key, amount in (await store.known_entries(tx, account.party, sorted(keys))).items()}
-    fresh = []
-    for line in lines:
-        key = _key(line)
-        if key not in known:
-            known[key] = line.amount_fen
-            fresh.append(line)
-        elif known[key] != line.amount_fen:
-            name = f"changed:{account.party}:{':'.join(map(str, key))}:{line.amount_fen}"
-            order_id = key.end_to_end_id if key.end_to_end_id in account.orders else None
-            account.items.append(_item(account, name, BankItemKind.ENTRY_CHANGED, line, order_id))
-    return fresh
+async def _account(tx: Connection, party: str, message_no: int, order_ids: Sequence[str]) -> _Account:
+    """An account with the orders that its movements name, locked with their debts."""
+    await order_store.lock_debts(tx, order_ids)
+    orders = await order_store.orders(tx, order_ids)
+    debts = await order_store.debts(tx, [order.root_order_id for order in orders.values()])
+    recorded = [order.order_id for order in orders.values() if not order.by_bank]
+    mirrored = await identification_store.mirrored(tx, recorded, party) if recorded else {}
+    return _Account(party, await account_store.keeper(tx, party), message_no, orders, debts, mirrored)
 
 
-def _key(line: BankLine) -> Key:
-    return Key(line.entry_ref, line.end_to_end_id, line.debit)
+def _days(lines: Sequence[BankLine]) -> tuple[date, date]:
+    """The days in which a movement may have been booked that is told of again: value dates are some days off."""
+    days = [day for line in lines for day in (line.booked_on, line.value_on) if day]
+    return (min(days) - _VALUE_DAYS, max(days) + _VALUE_DAYS) if days else (date.min, date.min)
+
+
+def _sightings(told: Sequence[Told], entries: Sequence[NewEntry | None]) -> list[NewSighting]:
+    found = []
+    for one, entry in zip(told, entries, strict=True):
+        if entry_id := entry.entry_id if entry else one.entry_id:
+            found.append(NewSighting(*one.name, entry_id, one.line.value_on))
+    return found
+
+
+def _tell_changed(account: _Account, one: Told) -> None:
+    """A movement came with another amount, or names its order only now: the first word stands, and somebody looks."""
+    line = one.line
+    key = f"{one.name.name}:{line.end_to_end_id}:{line.debit}:{line.amount_fen}"
+    order_id = line.end_to_end_id if line.end_to_end_id in account.orders else None
+    name = f"changed:{account.party}:{key}"
+    account.items.append(_item(account, name, BankItemKind.ENTRY_CHANGED, line, order_id))
 
 
 def _item(account: _Account, key: str, kind: BankItemKind, line: BankLine, order_id: str | None) -> NewItem:
-    detail = line.reason or line.entry_ref
-    return NewItem(key, kind, account.party, detail, order_id, account.message_no, line.amount_fen)
+    detail = line.reason or line.entry_ref or line.report_ref
+    return NewItem(key, kind, account.keeper, detail, order_id, account.message_no, line.amount_fen)
 
 
-def _entry(account: _Account, line: BankLine) -> NewEntry:
+def _entry(account: _Account, line: BankLine, name: Name) -> NewEntry:
     order = account.orders.get(line.end_to_end_id)
-    outcome = _outcome(account.party, order, line)
+    outcome = _outcome(account, order, line)
     return NewEntry(
         new_id(),
         account.party,
-        *_key(line),
+        name.name,
+        line.end_to_end_id,
+        line.debit,
         line.amount_fen,
         line.booked_on,
         line.reason,
@@ -121,13 +141,25 @@ def _entry(account: _Account, line: BankLine) -> NewEntry:
     )
 
 
-def _outcome(party: str, order: Order | None, line: BankLine) -> str:
+def _outcome(account: _Account, order: Order | None, line: BankLine) -> str:
     """What a movement is: of the payer's account, the other end of one at the payee's, or of nothing that was sent."""
-    if order is None or not order.by_bank or order.state in (*UNSENT, OrderState.DECLINED):
+    if order is None or (order.by_bank and order.state in (*UNSENT, OrderState.DECLINED)):
         return _UNKNOWN
-    if party == order.payer:
+    if not order.by_bank:
+        return _recorded(account, order, line)
+    if account.party == order.payer:
         return _PAID if line.debit else _RETURNED
-    return _MIRRORED if party == order.payee else _UNKNOWN
+    return _MIRRORED if account.party == order.payee else _UNKNOWN
+
+
+def _recorded(account: _Account, order: Order, line: BankLine) -> str:
+    """What a movement is that names an order without a bank: its record booked both ends, so each is seen once."""
+    about = (line.debit, line.amount_fen, line.booked_on, line.entry_ref)
+    movement = Movement("", account.party, *about, is_unknown=True, keeper=account.keeper)
+    if order_outcome(movement, order, account.mirrored_fen[order.order_id]) is not Outcome.MIRRORED:
+        return _UNKNOWN
+    account.mirrored_fen[order.order_id] += line.amount_fen
+    return _MIRRORED
 
 
 async def _move(tx: Connection, account: _Account, line: BankLine, entry: NewEntry) -> None:
@@ -174,12 +206,38 @@ def _tell(account: _Account, line: BankLine, entry: NewEntry, order: Order, told
         account.late.add(order.root_order_id)
 
 
+async def take_identified(
+    parts: Settlement,
+    tx: Connection,
+    party: str,
+    line: BankLine,
+    identified: tuple[str, str],
+    message_no: int,
+    now: datetime,
+) -> list[Transfer]:
+    """A movement that was unknown belongs to the order that the line names: do what it did, as if it had named it.
+
+    `identified` are the transaction that books it and the outcome. What it moves beside settling is returned.
+    """
+    transaction_id, outcome = identified
+    account = await _account(tx, party, message_no, [line.end_to_end_id])
+    about = (party, line.entry_ref, line.end_to_end_id, line.debit, line.amount_fen, line.booked_on, None)
+    await _move(tx, account, line, NewEntry(transaction_id, *about, line.end_to_end_id, outcome))
+    await _follow(parts, tx, account, now)
+    return [transfer for moved in account.moved if moved.amount_fen for transfer in settling.beside_transfers(moved)]
+
+
 async def _record(parts: Settlement, tx: Connection, account: _Account, now: datetime) -> None:
+    await settling.record(parts, tx, account.moved, now)
+    await settling.record_unknown(parts, tx, account.party, account.unknown, now)
+    await _follow(parts, tx, account, now)
+
+
+async def _follow(parts: Settlement, tx: Connection, account: _Account, now: datetime) -> None:
+    """What follows for orders, debts, items and payouts."""
     touched = {moved.order.order_id for moved in account.moved}
     orders = [account.orders[order_id] for order_id in sorted(touched)]
     await order_store.move_orders(tx, [(o.order_id, o.state, o.paid_fen) for o in orders])
-    await settling.record(parts, tx, account.moved, now)
-    await settling.record_unknown(parts, tx, account.party, account.unknown, now)
     await settling.settle(parts, tx, account.settled, now)
     await store.close_items(tx, sorted(touched), [BankItemKind.UNANSWERED], "answered", now)
     await _stop(tx, account.late)
@@ -209,9 +267,12 @@ async def fail(tx: Connection, failed: Sequence[tuple[Order, OrderState, str]], 
         for order, state, _ in failed
     ]
     await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])
+    unpaid = [one for one in failed if one[0].purpose is Purpose.PAYOUT and one[1] in _UNPAID]
+    debts = await order_store.debts(tx, [order.root_order_id for order, _, _ in unpaid])
+    # Money that was paid beside the whole amount and came back leaves the payout paid.
     refused = {
         order.reference: reason
-        for order, state, reason in failed
-        if order.purpose is Purpose.PAYOUT and state in _UNPAID
+        for order, _, reason in unpaid
+        if debts[order.root_order_id].paid_fen < debts[order.root_order_id].amount_fen
     }
     await payouts.refuse(tx, refused, now)

@@ -21,6 +21,7 @@ from services.settlement.rules.banking import (
     MessageFaulty,
     StatusLine,
     StatusReport,
+    check_days,
 )
 from services.settlement.rules.orders import Order, OrderState, contradicts, is_rejected
 from services.settlement.store import bank_accounts as account_store
@@ -34,6 +35,7 @@ from services.settlement.use_cases.bank_sending import add_items, each
 from services.settlement.use_cases.parts import Settlement
 from shared.clock import Clock
 from shared.database import Connection
+from shared.workdays import shanghai_day
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ async def _is_new(
 
 async def _take_accounts(parts: Settlement, message: AccountMessage, name: str, sha256: str, now: datetime) -> None:
     """A notification or statement: all its accounts, or, when one is not on file, none. Raises MessageFaulty."""
+    check_days(message, shanghai_day(now))
     keys = parts.bank.keys
     hashes = [keys.lookup_hash(report.account_no) for report in message.reports]
     async with parts.database.transaction() as tx:
@@ -96,8 +99,12 @@ async def _take_accounts(parts: Settlement, message: AccountMessage, name: str, 
         number = await _is_new(tx, message.kind, party, message.message_id, sha256, name, now)
         if number is None:
             return
+        await store.lock_accounts(tx, (holders[hashed].party for hashed in hashes))
+        named = [line.end_to_end_id for report in message.reports for line in report.lines if line.end_to_end_id]
+        await order_store.lock_debts(tx, named)
         for hashed, report in zip(hashes, message.reports, strict=True):
-            await bank_movements.take(parts, tx, holders[hashed].party, report.lines, number, now)
+            party = holders[hashed].party
+            await bank_movements.take(parts, tx, party, report.lines, message.kind, number, now)
             if report.closing is not None:
                 await _compare(parts, tx, holders[hashed], report.closing, now)
 
@@ -109,10 +116,10 @@ async def _compare(parts: Settlement, tx: Connection, holder: Holder, closing: C
     moved_fen = await store.books_balance(tx, holder.party, holder.opening_on, closing.on)
     off_fen = closing.balance_fen - holder.opening_fen - moved_fen
     if off_fen == 0:
-        await store.close_balance_items(tx, holder.party, now)
+        await store.close_balance_items(tx, holder.keeper, f"balance:{holder.party}:", now)
         return
     key, detail = f"balance:{holder.party}:{closing.on}:{off_fen}", f"{closing.on}"
-    item = NewItem(key, BankItemKind.BALANCE_DIFFERS, holder.party, detail, amount_fen=off_fen)
+    item = NewItem(key, BankItemKind.BALANCE_DIFFERS, holder.keeper, detail, amount_fen=off_fen)
     await add_items(parts, tx, [item], now)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from opentelemetry.trace import Span
 
+from services.settlement.rules.archives import last_period
 from services.settlement.rules.bills import Bill, check_bill, next_month
 from services.settlement.rules.cases import Step
 from services.settlement.rules.chain import LedgerKey
 from services.settlement.rules.ledger import bill_transfers, entries
 from services.settlement.rules.statements import StatementState
+from services.settlement.store import archives, statements
 from services.settlement.store import bills as store
-from services.settlement.store import statements
 from services.settlement.store.bills import CaseKey, Month, NewCase, Placed, Transaction
 from services.settlement.store.statements import Touch
 from services.settlement.use_cases.months import BY_ITSELF, take_month_step
@@ -24,6 +25,7 @@ from shared.events import new_id
 from shared.refusals import Refused
 from shared.regions import RegionTree
 from shared.telemetry import amount_band, annotate, begin, is_sampled, traceparent_of
+from shared.workdays import month_of, shanghai_day
 
 
 async def book(
@@ -39,7 +41,7 @@ async def book(
         raise Refused(*wrong)
     unique = list({bill.settlement_id: _now(regions, bill) for bill in bills}.values())
     with _spans(unique) as spans:
-        months = await _open_months(tx, unique)
+        months = await _open_months(tx, unique, shanghai_day(now))
         cases, opened = await _cases(tx, regions, unique, months, now)
         placed = [_place(bill, months, cases, spans) for bill in unique if _case_key(bill, months) in cases]
         fresh = await store.add_bills(tx, placed, now)
@@ -59,9 +61,16 @@ def _now(regions: RegionTree, bill: Bill) -> Bill:
     return replace(bill, care_region=care_region, home_region=home_region)
 
 
-async def _open_months(tx: Connection, bills: Sequence[Bill]) -> dict[tuple[str, str], Month]:
-    """For each facility and month of settlement the month that takes the bills, locked against confirmation."""
+async def _open_months(tx: Connection, bills: Sequence[Bill], today: date) -> dict[tuple[str, str], Month]:
+    """For each facility and month of settlement the month that takes the bills, locked against confirmation.
+
+    A month that is archived takes none: who comes that late is booked today.
+    """
     target = {(bill.facility_code, bill.settled_month): bill.settled_month for bill in bills}
+    # Only a year that is over can be archived: nothing is asked for the bills of every day.
+    if min(target.values(), default="") < f"{today.year:04d}" and (year := await archives.last_year(tx)) is not None:
+        late = last_period(year)
+        target = {key: month_of(today) if month <= late else month for key, month in target.items()}
     while True:
         keys = {(facility_code, period) for (facility_code, _), period in target.items()}
         locked = {(m.facility_code, m.period): m for m in await store.lock_months(tx, keys, alone=False)}

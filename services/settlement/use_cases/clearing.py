@@ -7,22 +7,27 @@ from datetime import date, datetime
 
 from services.settlement import errors
 from services.settlement.rules.cases import Case, HopState, State, advance
+from services.settlement.rules.dues import DueKind, position_clock
 from services.settlement.rules.ledger import Transfer, clearing_transfers, entries, position_transfers
 from services.settlement.rules.netting import Net, net, netting_hash, runs
+from services.settlement.rules.orders import check_amount
 from services.settlement.rules.terms import NegativeRule, Netting, Terms
 from services.settlement.store import bills as bill_store
 from services.settlement.store import cases as case_store
 from services.settlement.store import clearing as store
 from services.settlement.store import dues as due_store
 from services.settlement.store import payments as payment_store
+from services.settlement.store import position_dues
 from services.settlement.store.bills import Transaction
 from services.settlement.store.cases import NewStep
 from services.settlement.store.clearing import Cycle, NewPosition, Position
-from services.settlement.use_cases.hops import DUE_KINDS, closed, pay_span, set_hop_dues
+from services.settlement.use_cases import withholdings
+from services.settlement.use_cases.hops import DUE_KINDS, closed, pay_span
 from services.settlement.use_cases.months import BY_ITSELF, Actor
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.prepayments import watch
 from services.settlement.use_cases.terms import terms_at
+from shared.auth import NOT_YOUR_AREA, Principal
 from shared.clock import Clock
 from shared.database import Connection
 from shared.events import Envelope, Event, new_id
@@ -144,8 +149,10 @@ async def add_positions(
     """Write positions; those that come to nothing are settled by that. The positions by id.
 
     What a facility owes is carried where the terms of its care region say so, unless something of it is carried
-    already.
+    already. What an agency keeps back of what it pays a facility is set off against its position.
     """
+    withheld = await withholdings.withhold(parts, tx, nets, now)
+    nets = [n for n, _ in withheld]
     owed = {n.payee: n for n in nets if n.owed_by_facility}
     terms = await terms_at(parts, tx, owed, shanghai_day(now))
     brought = {n.brought.position_id for n in nets if n.brought}
@@ -156,12 +163,35 @@ async def add_positions(
         for n in nets
     ]
     await store.add_positions(tx, cycle_id, new, now)
+    await withholdings.book(parts, tx, [(p, taken) for p, (_, taken) in zip(new, withheld, strict=True)], now)
     await settle(parts, tx, [p.position_id for p in new if not p.net.amount_fen], "nothing_owed", now)
     return {p.position_id: p.net for p in new}
 
 
 def _is_carried(position: Net, terms: Mapping[str, Terms]) -> bool:
     return position.owed_by_facility and terms[position.payee].negative_rule is NegativeRule.CARRY
+
+
+async def collect(parts: Settlement, tx: Connection, principal: Principal, position_id: str, now: datetime) -> Position:
+    """What a facility owes and an earlier cycle carried is collected now (收回): it is open, and its clock starts.
+
+    By the care agency, which is owed it, or by the clearing agency, which cut the cycle. Raises Refused.
+    """
+    await store.lock(tx)
+    position = (await store.positions(tx, [position_id], locked=True)).get(position_id)
+    cycle = None if position is None else await store.cycle(tx, position.cycle_id)
+    if position is None or cycle is None:
+        raise Refused(errors.POSITION_UNKNOWN())
+    if principal.party not in (position.payee, cycle.clearing_region):
+        raise Refused(NOT_YOUR_AREA(party=position.payee))
+    if position.state != "carried":
+        raise Refused(errors.POSITION_NOT_OPEN(state=position.state))
+    await store.move_positions(tx, [position_id], "open")
+    await start_clocks(parts, tx, cycle, now)
+    owing = await case_store.cases(tx, await store.cases_of_positions(tx, [position_id]))
+    actor = Actor.of(principal)
+    await case_store.add_steps(tx, [NewStep(c.case_id, "collect", *actor, c.numbers_hash) for c in owing.values()], now)
+    return (await store.positions(tx, [position_id]))[position_id]
 
 
 # Paying a position: an order takes it, and it is settled, or given back
@@ -191,7 +221,7 @@ def _taking(position: Position | None, party: str, waits_for: Sequence[str]) -> 
     wrong = [errors.POSITION_NOT_YOURS(party=party)] if party != position.payer else []
     if position.state != "open":
         wrong.append(errors.POSITION_NOT_OPEN(state=position.state))
-    wrong += [errors.POSITION_WAITS(payer=payer) for payer in waits_for]
+    wrong += [errors.POSITION_WAITS(payer=payer) for payer in waits_for] + check_amount(position.amount_fen)
     return wrong or position
 
 
@@ -238,11 +268,10 @@ async def settle(parts: Settlement, tx: Connection, position_ids: Sequence[str],
     everything = await store.with_earlier(tx, position_ids)
     case_ids = await store.cases_of_positions(tx, everything)
     await case_store.lock_cases(tx, case_ids)
-    before = await case_store.cases(tx, case_ids)
     paid = await store.settle(tx, everything, position_ids, how, now)
     after = {case_id: _paid(case) for case_id, case in (await case_store.cases(tx, case_ids)).items()}
     await case_store.move_cases(tx, [case for case in after.values() if case.hops])
-    await _move_clocks(parts, tx, before, after, paid, now)
+    await _done(tx, after, paid, now)
     steps = [NewStep(case_id, f"pay_hop_{hop_no}", *BY_ITSELF, None) for case_id, hop_no in paid]
     steps += [
         NewStep(c.case_id, "close", *BY_ITSELF, c.numbers_hash) for c in after.values() if c.state is State.CLOSED
@@ -257,19 +286,10 @@ def _paid(case: Case) -> Case:
     return advance(case) if any(hop.state is HopState.PAID for hop in case.hops) else case
 
 
-async def _move_clocks(
-    parts: Settlement,
-    tx: Connection,
-    before: Mapping[str, Case],
-    after: Mapping[str, Case],
-    paid: Sequence[tuple[str, int]],
-    now: datetime,
-) -> None:
-    """Who paid a hop is done with it, and whose turn it is now has from today."""
+async def _done(tx: Connection, after: Mapping[str, Case], paid: Sequence[tuple[str, int]], now: datetime) -> None:
+    """Who paid a hop is done with it. Whose turn it is now, the clock of its position says."""
     hops = [(case_id, after[case_id].hops[hop_no - 1]) for case_id, hop_no in paid]
     await due_store.dues_done(tx, [(case_id, DUE_KINDS[hop.kind], hop.payer) for case_id, hop in hops], now)
-    turned = [case for case_id, case in after.items() if _turn(case) != _turn(before[case_id])]
-    await set_hop_dues(parts, tx, turned, now)
 
 
 async def _trace(parts: Settlement, tx: Connection, cases: Mapping[str, Case], paid: Sequence[tuple[str, int]]) -> None:
@@ -281,10 +301,6 @@ async def _trace(parts: Settlement, tx: Connection, cases: Mapping[str, Case], p
         for hop_no in [number for paid_id, number in paid if paid_id == case_id]:
             hop = cases[case_id].hops[hop_no - 1]
             pay_span(cases[case_id], hop, parent=traceparent, links=[own], settlement_id=settlement_id).end()
-
-
-def _turn(case: Case) -> int | None:
-    return None if case.next_hop is None else case.next_hop.hop_no
 
 
 async def _announce_settled(tx: Connection, position_ids: Sequence[str], cases: Iterable[Case], now: datetime) -> None:
@@ -311,11 +327,13 @@ async def start_clocks(parts: Settlement, tx: Connection, cycle: Cycle, now: dat
     waits = await store.waiting(tx, cycle.cycle_id, [position.position_id for position in fresh])
     ready = [position for position in fresh if position.position_id not in waits]
     terms = await terms_at(parts, tx, map(_own_region, ready), today)
-    dues = {
-        p.position_id: parts.calendar.add(today, _days(parts, p, terms[_own_region(p)], cycle.clearing_region)).day
+    clocks = {
+        p.position_id: position_clock(
+            parts.calendar, _due_kind(parts, p, cycle.clearing_region), since=today, terms=terms[_own_region(p)]
+        )
         for p in ready
     }
-    await store.set_dues(tx, dues)
+    await position_dues.set_clocks(tx, clocks)
 
 
 def _own_region(position: Position) -> str:
@@ -323,11 +341,11 @@ def _own_region(position: Position) -> str:
     return position.payee if position.payer == position.facility_code else position.payer
 
 
-def _days(parts: Settlement, position: Position, terms: Terms, clearing_region: str) -> int:
-    """Working days to remit towards the clearing agency (上解), or to disburse away from it (拨付)."""
+def _due_kind(parts: Settlement, position: Position, clearing_region: str) -> DueKind:
+    """A position is remitted towards the clearing agency (上解), and disbursed away from it (拨付)."""
     payer, payee, tree = position.payer, position.payee, parts.regions
     if position.facility_code is not None:
         away = payee == position.facility_code
     else:
         away = payer == clearing_region or (payer in tree and payee in tree and tree.covers(payer, payee))
-    return terms.disbursement_working_days if away else terms.remittance_working_days
+    return DueKind.DISBURSEMENT if away else DueKind.REMITTANCE

@@ -7,13 +7,14 @@ from datetime import date, datetime
 
 from services.settlement import errors
 from services.settlement.rules.cases import Case
-from services.settlement.rules.dues import Due, DueKind, reached_until, resume, suspend, told_at
+from services.settlement.rules.dues import Due, DueKind, go_on, reached_until, stop, told_at
 from services.settlement.store import agenda as agenda_store
 from services.settlement.store import cases as case_store
 from services.settlement.store import dues as store
 from services.settlement.store.agenda import ItemsWaiting
 from services.settlement.store.cases import NewStep
-from services.settlement.store.dues import Overdue
+from services.settlement.store.dues import Overdue, Reason
+from services.settlement.use_cases import overdue
 from services.settlement.use_cases.hops import case_event, region_of
 from services.settlement.use_cases.months import Actor
 from services.settlement.use_cases.parts import Settlement
@@ -41,15 +42,17 @@ async def suspend_due(
     """An officer of the party, or of an agency above it, stops a clock until papers have come. Raises Refused."""
     async with parts.database.transaction() as tx:
         case, due = await _due(parts, tx, principal, case_id, kind, party)
-        stopped = suspend(parts.calendar, due, shanghai_day(now))
+        today = shanghai_day(now)
+        stopped = stop(parts.calendar, due, await store.reasons(tx, due), None, today)
         if isinstance(stopped, list):
             raise Refused(*stopped)
-        await store.suspend_due(tx, stopped, reason, papers, principal.party, principal.subject, now)
+        why = Reason(reason, papers, principal.party, principal.subject, None)
+        await store.suspend_due(tx, stopped, why, today, now)
         event = DueSuspended(
             **case_event(case),
             kind=kind,
             party=party,
-            suspended_on=shanghai_day(now),
+            suspended_on=stopped.suspended_on or today,
             days_left=stopped.working_days,
         )
         await _record(tx, case, f"suspend_{kind}", Actor.of(principal), event, now)
@@ -59,18 +62,22 @@ async def suspend_due(
 async def resume_due(
     parts: Settlement, principal: Principal, case_id: str, kind: DueKind, party: str, now: datetime
 ) -> Due:
-    """The papers have come: the working days that were left continue. Raises Refused."""
+    """The papers have come: the working days that were left continue, unless an objection stops the clock still.
+
+    Raises Refused.
+    """
     async with parts.database.transaction() as tx:
         case, due = await _due(parts, tx, principal, case_id, kind, party)
-        running = resume(parts.calendar, due, shanghai_day(now))
-        if isinstance(running, list):
-            raise Refused(*running)
-        await store.resume_due(tx, running, principal.party, principal.subject, now)
+        today = shanghai_day(now)
+        after = go_on(parts.calendar, due, await store.reasons(tx, due), None, today)
+        if isinstance(after, list):
+            raise Refused(*after)
+        await store.resume_due(tx, after, None, today, principal.party, principal.subject, now)
         event = DueResumed(
-            **case_event(case), kind=kind, party=party, due_on=running.due_on, provisional=running.provisional
+            **case_event(case), kind=kind, party=party, due_on=after.due_on, provisional=after.provisional
         )
-        await _record(tx, case, f"resume_{kind}", Actor.of(principal), event, now)
-        return running
+        await _record(tx, case, f"resume_{kind}", Actor.of(principal), None if after.suspended_on else event, now)
+        return after
 
 
 async def _due(
@@ -87,15 +94,20 @@ async def _due(
     return case, due
 
 
-async def _record(tx: Connection, case: Case, step: str, actor: Actor, event: Event, now: datetime) -> None:
+async def _record(tx: Connection, case: Case, step: str, actor: Actor, event: Event | None, now: datetime) -> None:
     await case_store.add_steps(tx, [NewStep(case.case_id, step, *actor, case.numbers_hash)], now)
-    await announce(tx, [Envelope(event, now)])
+    await announce(tx, [] if event is None else [Envelope(event, now)])
 
 
 async def escalate(parts: Settlement, clock: Clock) -> None:
     """Tell the agencies above of parties that let their day pass, each level once for ever (催办)."""
     while await _escalate_some(parts, clock()):
         pass
+    while await overdue.escalate_positions(parts, clock()):
+        pass
+    while await overdue.escalate_objections(parts, clock()):
+        pass
+    await overdue.escalate_items(parts, clock())
 
 
 async def _escalate_some(parts: Settlement, now: datetime) -> int:

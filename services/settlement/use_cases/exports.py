@@ -24,6 +24,8 @@ from services.settlement.rules.beancount import Posting
 from services.settlement.rules.cells import plain_cell
 from services.settlement.store import accounts as store
 from services.settlement.store.accounts import AccountMonth, Movement
+from services.settlement.store.chain import begin_snapshot
+from services.settlement.use_cases.archive_bounds import refuse_archived_period
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.spreadsheets import Spreadsheet
 from shared.database import Connection
@@ -62,12 +64,16 @@ class Writer(Protocol):
 
 
 async def export(parts: Settlement, party: str, period: str, form: str) -> Export:
-    """A month of a party's book in one form, of one moment. Raises Refused when there is too much for a spreadsheet."""
+    """A month of a party's book in one form, of one moment.
+
+    Raises Refused when there is too much for a spreadsheet, or the month is archived.
+    """
     with TemporaryDirectory(prefix="sifang-export-") as folder:
         path = Path(folder) / f"book.{form}"
         async with parts.database.transaction() as tx:
-            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            await begin_snapshot(tx)
             accounts = await store.accounts_of_month(tx, party, period)
+            await refuse_archived_period(tx, period)
             _check_size(sum(a.entries for a in accounts), form, parts.settings.spreadsheet_entries_max)
             name = await _name(parts, tx, party)
             # In threads: a thousand rows are some ten milliseconds of writing, for which no request should wait.

@@ -18,8 +18,6 @@ from shared.events.settlement import CaseClosed
 from shared.telemetry import amount_band, begin, current_traceparent
 from shared.workdays import shanghai_day
 
-CLOCKED = (HopState.PAYABLE, HopState.IN_POSITION)
-"""States of a case's next hop in which its payer's clock runs."""
 DUE_KINDS = {HopKind.REMITTANCE: DueKind.REMITTANCE, HopKind.DISBURSEMENT: DueKind.DISBURSEMENT}
 
 
@@ -69,7 +67,7 @@ def pay_span(
 async def set_hop_dues(parts: Settlement, tx: Connection, cases: Sequence[Case], now: datetime) -> None:
     """The clock of each hop that can be paid starts on the day it could (10 working days in seed 000)."""
     today = shanghai_day(now)
-    payable = [(c, hop) for c in cases if (hop := c.next_hop) is not None and hop.state in CLOCKED]
+    payable = [(c, hop) for c in cases if (hop := c.next_hop) is not None and hop.state is HopState.PAYABLE]
     terms = await terms_at(parts, tx, (region_of(case, hop.payer) for case, hop in payable), today)
     dues = [
         due_by_terms(

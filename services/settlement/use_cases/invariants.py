@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
 
+from services.settlement.config import SettlementSettings
 from services.settlement.store import chain as chain_store
 from services.settlement.store import invariants as store
 from services.settlement.store.invariants import Check, Invariant, Violation
@@ -30,19 +31,19 @@ async def check_recent(parts: Settlement, clock: Clock, gauges: Gauges) -> None:
         async with parts.database.transaction() as tx:
             if not await store.try_lock_checker(tx, RECENT):
                 return
-            check, behind = await _recent(tx, parts.settings.invariants_batch_max, clock())
+            check, behind = await _recent(tx, parts.settings, clock())
             await store.save(tx, check)
         _tell(check, gauges)
 
 
-async def _recent(tx: Connection, batch_max: int, now: datetime) -> tuple[Check, bool]:
+async def _recent(tx: Connection, settings: SettlementSettings, now: datetime) -> tuple[Check, bool]:
     started = perf_counter()
     before = (await store.checks(tx)).get(RECENT)
     after, suspects = (0, []) if before is None else (before.chain_no, before.findings)
     head = await chain_store.head(tx)
-    until = min(head.chain_no, after + batch_max)
+    until = min(head.chain_no, after + settings.invariants_batch_max)
     ids = {*(violation.subject for violation in suspects), *await store.ids_between(tx, after, until)}
-    found = await store.violations(tx, sorted(ids))
+    found = await store.violations(tx, sorted(ids)) + await store.unsealed(tx, settings.unsealed_max_s)
     return _check(RECENT, now, started, until, len(ids), found), until < head.chain_no
 
 
@@ -66,6 +67,7 @@ async def _whole(parts: Settlement, tx: Connection, now: datetime) -> Check:
         ids = await store.ids_between(tx, after, min(after + step, head.chain_no))
         looked_at += len(ids)
         found += await store.violations(tx, ids)
+    found += await store.unsealed(tx, parts.settings.unsealed_max_s) + await store.outside_chain(tx)
     if not (await prove(parts)).holds:
         found.append(Violation(Invariant.WHOLE_IS_PROVEN, "GET /v1/proof", "says which identity does not hold"))
     return _check(WHOLE, now, started, head.chain_no, looked_at, found)

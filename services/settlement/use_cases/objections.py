@@ -8,7 +8,7 @@ from datetime import datetime
 from services.settlement import errors
 from services.settlement.rules.bills import next_month
 from services.settlement.rules.cases import Case, State, Step
-from services.settlement.rules.dues import Due, DueKind, resume, suspend
+from services.settlement.rules.dues import Due, DueKind, go_on, stop
 from services.settlement.rules.objections import (
     RAISED,
     STEPS,
@@ -26,6 +26,7 @@ from services.settlement.store import objections as store
 from services.settlement.store import statements as statement_store
 from services.settlement.store.bills import CaseKey, Month, NewCase
 from services.settlement.store.cases import NewStep
+from services.settlement.store.dues import Reason
 from services.settlement.use_cases.hops import case_event
 from services.settlement.use_cases.months import BY_ITSELF, Actor, take_month_step
 from services.settlement.use_cases.parts import Settlement
@@ -89,7 +90,9 @@ async def _add(
         reason,
         settlement_ids,
         deciding_party=deciding_party,
+        clock=(today, terms.item_working_days),
         due=parts.calendar.add(today, terms.item_working_days),
+        escalation_distances=terms.escalation_distances,
         subject=principal.subject,
         at=now,
     )
@@ -125,12 +128,14 @@ async def _found(tx: Connection, objection_no: int) -> Objection:
 
 
 async def _suspend(parts: Settlement, tx: Connection, case: Case, party: str, objection_no: int, now: datetime) -> None:
-    """The objector's clock stands still, unless it does already or the time is over."""
-    due = await due_store.locked_due(tx, case.case_id, DueKind.RECONCILIATION, party)
-    suspended = suspend(parts.calendar, due, shanghai_day(now)) if due else None
-    if isinstance(suspended, Due):
-        papers = [f"objection {objection_no}"]
-        await due_store.suspend_due(tx, suspended, "objection", papers, party, None, now)
+    """The objector's clock stands still for this objection, also when it does for another reason; unless it is over."""
+    due, today = await due_store.locked_due(tx, case.case_id, DueKind.RECONCILIATION, party), shanghai_day(now)
+    if due is None:
+        return
+    stopped = stop(parts.calendar, due, await due_store.reasons(tx, due), objection_no, today)
+    if isinstance(stopped, Due):
+        why = Reason("objection", [f"objection {objection_no}"], party, None, objection_no)
+        await due_store.suspend_due(tx, stopped, why, today, now)
 
 
 async def end_objection(
@@ -148,7 +153,7 @@ async def end_objection(
             numbers_hash = await _carry(tx, case, objection, now)
         step = NewStep(case.case_id, STEPS[state], *Actor.of(principal), numbers_hash)
         await case_store.add_steps(tx, [step], now)
-        await _resume(parts, tx, case, objection.party, Actor.of(principal), now)
+        await _resume(parts, tx, case, objection, Actor.of(principal), now)
         decided = ObjectionDecided(
             **case_event(case),
             objection_no=objection_no,
@@ -198,11 +203,12 @@ async def _case_of(tx: Connection, case: Case, month: Month, now: datetime) -> s
     return found[key]
 
 
-async def _resume(parts: Settlement, tx: Connection, case: Case, party: str, actor: Actor, now: datetime) -> None:
-    """The objector's clock goes on, unless another objection of its own is open still."""
-    if await store.open_objections(tx, case.case_id, party):
+async def _resume(parts: Settlement, tx: Connection, case: Case, ended: Objection, actor: Actor, now: datetime) -> None:
+    """The objector's clock goes on, unless something else stops it: another objection, or an officer's word."""
+    due = await due_store.locked_due(tx, case.case_id, DueKind.RECONCILIATION, ended.party)
+    if due is None:
         return
-    due = await due_store.locked_due(tx, case.case_id, DueKind.RECONCILIATION, party)
-    resumed = resume(parts.calendar, due, shanghai_day(now)) if due else None
-    if isinstance(resumed, Due):
-        await due_store.resume_due(tx, resumed, *actor, now)
+    today = shanghai_day(now)
+    after = go_on(parts.calendar, due, await due_store.reasons(tx, due), ended.objection_no, today)
+    if isinstance(after, Due):
+        await due_store.resume_due(tx, after, ended.objection_no, today, *actor, now)

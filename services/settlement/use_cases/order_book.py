@@ -7,14 +7,21 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.settlement.rules.orders import OrderDraft, review_needed
+from services.settlement.rules.payouts import draft_of
 from services.settlement.rules.terms import PaymentWay
 from services.settlement.store import orders as store
+from services.settlement.store import payouts as payout_store
 from services.settlement.store.orders import NewOrder
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.terms import terms_at
+from shared.clock import Clock
 from shared.database import Connection
 from shared.events import new_id
 from shared.workdays import shanghai_day
+
+BY_CALENDAR = "settlement"
+"""Who proposes what the calendar proposes: no person, and so nobody's two of four eyes."""
+REVIEW_ALWAYS = 0
 
 
 class Way(NamedTuple):
@@ -22,6 +29,11 @@ class Way(NamedTuple):
 
     by_bank: bool
     review_above_fen: int
+
+
+def needs_order(way: Way, payer: str, parts: Settlement, amount_fen: int) -> bool:
+    """Whether a hop is paid by an order: through the bank, or because somebody has to review it."""
+    return way.by_bank or (payer in parts.regions and review_needed(amount_fen, way.review_above_fen))
 
 
 async def way_of(parts: Settlement, tx: Connection, payer: str, now: datetime) -> Way:
@@ -45,3 +57,23 @@ def _first(draft: OrderDraft, way: Way) -> NewOrder:
     order_id = new_id()
     review = review_needed(draft.amount_fen, way.review_above_fen)
     return NewOrder(order_id, draft, draft.amount_fen, way.by_bank, review, order_id)
+
+
+async def order_released(parts: Settlement, clock: Clock) -> None:
+    """Propose the orders of payouts of a batch whose day has come, each once (按月批量).
+
+    The calendar is nobody: what it proposes is always reviewed by one person and approved by another.
+    """
+    while await _order_some(parts, clock()):
+        pass
+
+
+async def _order_some(parts: Settlement, now: datetime) -> int:
+    """One batch; how many payouts it ordered."""
+    async with parts.database.transaction() as tx:
+        released = await payout_store.released(tx, shanghai_day(now))
+        for region in sorted({payout.region for payout in released}):
+            own = [payout for payout in released if payout.region == region]
+            way = (await way_of(parts, tx, region, now))._replace(review_above_fen=REVIEW_ALWAYS)
+            await open_orders(tx, [draft_of(payout) for payout in own], way, BY_CALENDAR, now)
+    return len(released)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from services.settlement import errors
@@ -16,6 +17,7 @@ from services.settlement.rules.orders import (
     check_decline,
     check_repeat,
     check_review,
+    check_way,
     outstanding,
     review_needed,
 )
@@ -24,7 +26,7 @@ from services.settlement.store import banking as bank_store
 from services.settlement.store import orders as store
 from services.settlement.store.orders import NewOrder
 from services.settlement.use_cases import settling
-from services.settlement.use_cases.order_book import open_orders, way_of
+from services.settlement.use_cases.order_book import Way, open_orders, way_of
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.settling import Moved
 from shared.auth import Principal
@@ -46,6 +48,9 @@ async def propose(
 
     What had an order that came to nothing is repeated, so that all orders of a debt stay together.
     """
+    # Whoever books what the bank paid locks the orders of a debt before what they pay.
+    before = await store.first_orders(tx, [(purpose, reference) for reference in references])
+    await store.lock_debts(tx, before.values())
     taken = await settling.take(tx, principal, purpose, references, now)
     drafts = {reference: draft for reference, draft in taken.items() if isinstance(draft, OrderDraft)}
     refused = {reference: draft for reference, draft in taken.items() if not isinstance(draft, OrderDraft)}
@@ -75,10 +80,13 @@ async def last_of(tx: Connection, order_id: str) -> str:
     return order_id
 
 
-async def review(tx: Connection, principal: Principal, order_ids: Sequence[str], now: datetime) -> Outcomes:
+async def review(
+    parts: Settlement, tx: Connection, principal: Principal, order_ids: Sequence[str], now: datetime
+) -> Outcomes:
     """Review orders whose amount needs it; for each itself, or what speaks against it."""
+    way = await way_of(parts, tx, principal.party, now)
     outcomes, passed = await _judged(
-        tx, order_ids, lambda order: check_review(order, principal.party, principal.subject)
+        tx, order_ids, lambda order: check_review(_limited(order, way), principal.party, principal.subject)
     )
     await store.set_reviewed(tx, [order.order_id for order in passed], principal.subject, now)
     return outcomes
@@ -91,15 +99,26 @@ async def approve(
     found = (await store.orders(tx, order_ids)).values()
     parties = {party for order in found if order.by_bank for party in (order.payer, order.payee) if party}
     missing = parties - await account_store.with_account(tx, parties)
+    way = await way_of(parts, tx, principal.party, now)
+    sent = await store.sent_before(tx, [order.root_order_id for order in found])
     outcomes, passed = await _judged(
         tx,
         order_ids,
-        lambda order: check_approval(order, principal.party, principal.subject) + _without_account(order, missing),
+        lambda order: [
+            *check_approval(_limited(order, way), principal.party, principal.subject),
+            *check_way(order, principal.party, by_bank=way.by_bank, sent_before=order.root_order_id in sent),
+            *_without_account(order, missing),
+        ],
     )
     await store.set_approved(tx, [order.order_id for order in passed], principal.subject, now)
     recorded = [order.order_id for order in passed if not order.by_bank]
     await _pay_on_record(parts, tx, recorded, now)
     return outcomes
+
+
+def _limited(order: Order, way: Way) -> Order:
+    """An order under the limit its payer has now: one that was lowered since the proposal counts too."""
+    return replace(order, review_needed=order.review_needed or review_needed(order.amount_fen, way.review_above_fen))
 
 
 def _without_account(order: Order, missing: set[str]) -> list[Refusal]:
@@ -156,16 +175,17 @@ async def _repeat(
     amount_fen = outstanding(debt)
     draft = OrderDraft(order.purpose, order.reference, order.payer, order.payee, amount_fen)
     review = review_needed(amount_fen, way.review_above_fen)
-    # By the way of the order it repeats: what the bank paid for one and what is recorded for another must not mix.
-    new = NewOrder(new_id(), draft, debt.amount_fen, order.by_bank, review, order.root_order_id, order_id)
+    # What a bank had in a file it may pay late: that and what is recorded must not mix.
+    by_bank = order.by_bank if await store.sent_before(tx, [order.root_order_id]) else way.by_bank
+    new = NewOrder(new_id(), draft, debt.amount_fen, by_bank, review, order.root_order_id, order_id)
     await store.add_orders(tx, [new], principal.subject, now)
     await bank_store.close_items(tx, [order_id], CLOSED_BY_REPEATING, "repeated", now)
     return new.order_id
 
 
 async def _take_again(tx: Connection, principal: Principal, order: Order, debt: Debt, now: datetime) -> list[Refusal]:
-    """What was given back when an order came to nothing must still be there to be paid."""
-    if order.purpose not in (Purpose.POSITION, Purpose.PREPAYMENT) or debt.paid_fen or debt.settled:
+    """What was given back when an order came to nothing must still be there to be paid; a payout still owed."""
+    if order.purpose is Purpose.HOP or (order.purpose is not Purpose.PAYOUT and (debt.paid_fen or debt.settled)):
         return []
     taken = (await settling.take(tx, principal, order.purpose, [order.reference], now))[order.reference]
     return taken if isinstance(taken, list) else []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from services.settlement.bank.adapter import BankAdapter
 from services.settlement.config import SettlementSettings
 from services.settlement.rules.chain import LedgerKey
 from services.settlement.rules.terms import CHOICES, Terms
 from shared.auth import Principal, Role
+from shared.codes import CodeSets
 from shared.database import Database
 from shared.personal import PersonalDataKeys
 from shared.regions import RegionTree
@@ -56,11 +58,21 @@ class Settlement:
         return self.desk
 
     @property
+    def codes(self) -> CodeSets:
+        """The code sets, as they hold in these regions."""
+        return _codes(self.regions)
+
+    @property
     def default_terms(self) -> Terms:
         """What holds where no region chose: the settings."""
         chosen = self.settings.model_dump(include=set(CHOICES))
         days = self.settings.confirmation_working_days
         return Terms(region="", valid_from=date.min, reconciliation_working_days=days, **chosen)
+
+
+@lru_cache(maxsize=8)
+def _codes(regions: RegionTree) -> CodeSets:
+    return CodeSets.load(regions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 from services.settlement import errors
@@ -18,7 +19,7 @@ from services.settlement.rules.cases import (
     propose_payment,
 )
 from services.settlement.rules.ledger import entries, payment_transfers
-from services.settlement.rules.orders import OrderDraft, Purpose
+from services.settlement.rules.orders import OrderDraft, Purpose, check_amount
 from services.settlement.rules.terms import Netting
 from services.settlement.store import bills as bill_store
 from services.settlement.store import cases as case_store
@@ -28,7 +29,7 @@ from services.settlement.store.bills import Transaction
 from services.settlement.store.cases import NewStep
 from services.settlement.use_cases.hops import DUE_KINDS, case_event, closed, pay_span, set_hop_dues
 from services.settlement.use_cases.months import BY_ITSELF, Actor
-from services.settlement.use_cases.order_book import open_orders, way_of
+from services.settlement.use_cases.order_book import Way, needs_order, open_orders, way_of
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.terms import terms_at
 from shared.auth import Principal
@@ -36,7 +37,7 @@ from shared.database import Connection
 from shared.events import Envelope, Event, new_id
 from shared.events.settlement import Disbursed, Remitted
 from shared.outbox import announce
-from shared.refusals import Refusal
+from shared.refusals import Refusal, Refused
 from shared.telemetry import traceparent_of
 from shared.workdays import month_of, shanghai_day
 
@@ -53,36 +54,85 @@ async def propose(
     cases = await case_store.cases(tx, wanted)
     terms = await terms_at(parts, tx, {case.clearing_region for case in cases.values()}, shanghai_day(now))
     netted = {region for region, own in terms.items() if own.netting is not Netting.GROSS}
-    outcomes = {case_id: _proposal(cases.get(case_id), principal, netted) for case_id in wanted}
+    payer = Actor.of(principal)
+    outcomes = {case_id: _proposal(cases.get(case_id), payer, netted) for case_id in wanted}
     proposed = [payment for payment in outcomes.values() if isinstance(payment, Payment)]
     if proposed:
-        await store.add_payments(tx, proposed, now)
-        await case_store.move_hops(tx, [(p.case_id, p.hop_no, HopState.PROPOSED) for p in proposed])
-        steps = [NewStep(p.case_id, "propose_payment", *Actor.of(principal), None) for p in proposed]
-        await case_store.add_steps(tx, steps, now)
-        await _order(parts, tx, principal, proposed, now)
-    return outcomes
+        await _add(tx, proposed, payer, now)
+    way = await way_of(parts, tx, principal.party, now)
+    again = await _again(parts, tx, principal, [c for c in wanted if c in cases and isinstance(outcomes[c], list)], way)
+    if again:
+        await store.propose_again(tx, [payment.payment_id for payment in again], principal.subject, now)
+        await case_store.add_steps(tx, [NewStep(p.case_id, "propose_payment", *payer, None) for p in again], now)
+    await _order(parts, tx, principal, [*proposed, *again], way, now)
+    return outcomes | {payment.case_id: payment for payment in again}
+
+
+async def _again(
+    parts: Settlement, tx: Connection, principal: Principal, case_ids: Sequence[str], way: Way
+) -> list[Payment]:
+    """Payments that were proposed on record and now, by other terms, need an order: they are proposed anew."""
+    found = await store.unordered(tx, case_ids, principal.party) if case_ids else []
+    return [
+        replace(payment, proposed_by=principal.subject)
+        for payment in found
+        if needs_order(way, principal.party, parts, payment.amount_fen)
+    ]
+
+
+async def _add(tx: Connection, proposed: Sequence[Payment], actor: Actor, now: datetime) -> None:
+    await store.add_payments(tx, proposed, now)
+    await case_store.move_hops(tx, [(p.case_id, p.hop_no, HopState.PROPOSED) for p in proposed])
+    await case_store.add_steps(tx, [NewStep(p.case_id, "propose_payment", *actor, None) for p in proposed], now)
+
+
+async def pay_seen(
+    parts: Settlement,
+    tx: Connection,
+    case_id: str,
+    payer: str,
+    people: tuple[Actor, Actor],
+    now: datetime,
+    paid_on: date,
+) -> None:
+    """A bank account shows that a hop was paid, on a day: two people say so, and it is paid. Raises Refused."""
+    proposer, approver = people
+    await case_store.lock_cases(tx, [case_id])
+    case = (await case_store.cases(tx, [case_id])).get(case_id)
+    payment = _proposal(case, Actor(payer, proposer.subject), ())
+    if not isinstance(payment, Payment):
+        raise Refused(*payment)
+    await _add(tx, [payment], proposer, now)
+    after = after_payment((await case_store.cases(tx, [case_id]))[case_id], payment.hop_no)
+    by = {payment.payment_id: approver.subject or ""}
+    await _pay(parts, tx, by, [(payment, after)], now, paid_on, told_by=approver.party)
 
 
 async def _order(
-    parts: Settlement, tx: Connection, principal: Principal, proposed: Sequence[Payment], now: datetime
+    parts: Settlement, tx: Connection, principal: Principal, proposed: Sequence[Payment], way: Way, now: datetime
 ) -> None:
-    """Where the payer pays by bank, an order for each payment: the bank's word on it then settles the hop."""
-    way = await way_of(parts, tx, principal.party, now)
-    if way.by_bank:
-        drafts = [OrderDraft(Purpose.HOP, p.payment_id, p.payer, p.payee, p.amount_fen) for p in proposed]
+    """An order for each payment that goes through the bank, or is to be reviewed: what settles it settles the hop."""
+    drafts = [
+        OrderDraft(Purpose.HOP, p.payment_id, p.payer, p.payee, p.amount_fen)
+        for p in proposed
+        if needs_order(way, p.payer, parts, p.amount_fen)
+    ]
+    if drafts:
         await open_orders(tx, drafts, way, principal.subject, now)
 
 
-def _proposal(case: Case | None, principal: Principal, netted: Collection[str]) -> Payment | list[Refusal]:
+def _proposal(case: Case | None, payer: Actor, netted: Collection[str]) -> Payment | list[Refusal]:
     """The payment of a hop; where the clearing agency nets, only of a case that was begun to be paid before."""
     if case is None:
         return [errors.CASE_UNKNOWN()]
-    match propose_payment(case, principal.party):
+    match propose_payment(case, payer.party):
         case Hop() if case.state is State.CONFIRMED and case.clearing_region in netted:
             return [errors.HOP_TO_BE_NETTED()]
+        case Hop() as hop if wrong := check_amount(hop.amount_fen):
+            return wrong
         case Hop() as hop:
-            return Payment(new_id(), case.case_id, hop.hop_no, hop.payer, hop.payee, hop.amount_fen, principal.subject)
+            subject = payer.subject or ""
+            return Payment(new_id(), case.case_id, hop.hop_no, hop.payer, hop.payee, hop.amount_fen, subject)
         case wrong:
             return wrong
 
@@ -99,7 +149,9 @@ async def approve(
     await case_store.lock_cases(tx, [p.case_id for p in (await store.payments(tx, wanted)).values()])
     payments = await store.payments(tx, wanted)
     cases = await case_store.cases(tx, [p.case_id for p in payments.values()])
-    outcomes = {payment_id: _approval(payments.get(payment_id), cases, principal) for payment_id in wanted}
+    way = await way_of(parts, tx, principal.party, now)
+    outdated = {p.payment_id for p in payments.values() if needs_order(way, principal.party, parts, p.amount_fen)}
+    outcomes = {p: _approval(payments.get(p), cases, principal, outdated) for p in wanted}
     approved = [outcome for outcome in outcomes.values() if isinstance(outcome, tuple)]
     if approved:
         by = {payment.payment_id: principal.subject for payment, _ in approved}
@@ -118,9 +170,13 @@ async def settle_hops(
     await _pay(parts, tx, approved_by, paid, now, paid_on)
 
 
-def _approval(payment: Payment | None, cases: Mapping[str, Case], principal: Principal) -> Approved | list[Refusal]:
+def _approval(
+    payment: Payment | None, cases: Mapping[str, Case], principal: Principal, outdated: Collection[str]
+) -> Approved | list[Refusal]:
     if payment is None:
         return [errors.PAYMENT_UNKNOWN()]
+    if payment.payer == principal.party and payment.approved_by is None and payment.payment_id in outdated:
+        return [errors.ORDER_WAY_CHANGED()]
     match approve_payment(payment, cases[payment.case_id], principal.party, principal.subject):
         case Case() as after:
             return payment, after
@@ -135,7 +191,9 @@ async def _pay(
     approved: Sequence[Approved],
     now: datetime,
     paid_on: date,
+    told_by: str | None = None,
 ) -> None:
+    """Payments are paid: as their payers say, or somebody else who saw the money."""
     cases = [case for _, case in approved]
     await store.pay(tx, approved_by, now)
     transactions = [_transaction(payment, case, now, paid_on) for payment, case in approved]
@@ -146,7 +204,7 @@ async def _pay(
     await due_store.dues_done(tx, done, now)
     await set_hop_dues(parts, tx, cases, now)
     by = approved_by
-    steps = [NewStep(c.case_id, f"pay_hop_{p.hop_no}", p.payer, by[p.payment_id], None) for p, c in approved]
+    steps = [NewStep(c.case_id, f"pay_hop_{p.hop_no}", told_by or p.payer, by[p.payment_id], None) for p, c in approved]
     steps += [NewStep(c.case_id, "close", *BY_ITSELF, c.numbers_hash) for c in cases if c.state is State.CLOSED]
     await case_store.add_steps(tx, steps, now)
     await _announce(parts, tx, approved, now)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from services.settlement import errors
 from services.settlement.rules.banking import Creditor, check_account
 from services.settlement.rules.ledger import Transfer, entries, grant_transfers
-from services.settlement.rules.orders import OrderDraft, Purpose
+from services.settlement.rules.orders import OrderDraft
 from services.settlement.rules.payouts import (
+    CardSeen,
     Document,
     Origin,
     Payout,
     PayoutState,
     Recipient,
     Timing,
+    check_cancellation,
+    check_cancelling,
+    check_card_approval,
     check_decision,
+    check_holder,
     check_new_card,
     check_order,
     check_papers,
+    check_words,
+    draft_of,
     release_day,
 )
 from services.settlement.store import bills as bill_store
@@ -66,6 +73,7 @@ class Claim:
     reference: str
     reason: str
     timing: Timing
+    person_name: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +95,14 @@ async def enter(
     parts: Settlement, tx: Connection, principal: Principal, claim: Claim, card: Card, now: datetime
 ) -> Payout:
     """An officer enters a payout. Raises Refused with everything that is wrong."""
-    if wrong := _check_card(card):
-        raise Refused(*wrong)
     today, settings = shanghai_day(now), parts.settings
+    person_hash = parts.bank.keys.lookup_hash(claim.person_name)
+    if wrong := [*_check_claim(parts, principal, claim, today), *_check_card(parts.bank, card, person_hash)]:
+        raise Refused(*wrong)
     release_on = release_day(
         parts.calendar, claim.timing, today, cut_day=settings.payout_cut_day, pay_day=settings.payout_pay_day
     )
-    payout = _payout(principal, claim, now, today, release_on)
+    payout = replace(_payout(principal, claim, now, today, release_on), person_hash=person_hash)
     if not await store.add_payout(tx, payout):
         raise Refused(errors.PAYOUT_EXISTS(pointer="/reference"))
     await store.add_card(tx, payout.payout_id, _sealed(parts.bank, card), principal.subject, now)
@@ -124,9 +133,18 @@ def _payout(principal: Principal, claim: Claim, now: datetime, today: date, rele
     )
 
 
-def _check_card(card: Card) -> list[Refusal]:
+def _check_claim(parts: Settlement, principal: Principal, claim: Claim, today: date) -> list[Refusal]:
+    wrong = [*check_words("/reference", claim.reference, today), *check_words("/reason", claim.reason, today)]
+    if not parts.codes.holds("fund_pay_type", claim.fund_pay_type, principal.party, today):
+        wrong.append(errors.FUND_UNKNOWN(pointer="/fund_pay_type", code=claim.fund_pay_type))
+    return wrong
+
+
+def _check_card(bank: BankDesk, card: Card, person_hash: str | None) -> list[Refusal]:
+    is_person = person_hash is None or bank.keys.lookup_hash(card.creditor.holder) == person_hash
     return [
         *check_papers(card.recipient, card.papers, card.agent),
+        *check_holder(card.recipient, holder_is_person=is_person),
         *check_account(card.creditor.account_no, card.creditor.bank_code, card=True),
     ]
 
@@ -166,25 +184,71 @@ def _grant(payout: Payout, now: datetime) -> Transaction:
 async def propose_card(
     parts: Settlement, tx: Connection, principal: Principal, payout_id: str, card: Card, now: datetime
 ) -> None:
-    """An officer enters another card for a payout that the bank refused. Raises Refused."""
+    """An officer enters another card for a payout that is owed and not paid. Raises Refused."""
     payout = await locked(tx, payout_id)
-    if wrong := [*check_new_card(payout, principal.party), *_check_card(card)]:
+    if wrong := [*check_new_card(payout, principal.party), *_check_card(parts.bank, card, payout.person_hash)]:
         raise Refused(*wrong)
     await store.add_card(tx, payout_id, _sealed(parts.bank, card), principal.subject, now)
 
 
-async def approve_card(tx: Connection, principal: Principal, payout_id: str, now: datetime) -> None:
-    """Another person of the agency approves the new card: from now on the payout goes there. Raises Refused."""
+async def approve_card(tx: Connection, principal: Principal, payout_id: str, card_no: int, now: datetime) -> None:
+    """Another person of the agency approves the new card, as it was looked at: from now on the payout goes there.
+
+    Raises Refused.
+    """
+    await store.lock_orders(tx, payout_id)
     payout = await locked(tx, payout_id)
     newest = (await store.cards(tx, payout_id))[-1]
-    wrong = check_new_card(payout, principal.party)
-    if newest.approved_by is not None:
-        wrong.append(errors.CARD_UNKNOWN())
-    if newest.proposed_by == principal.subject:
-        wrong.append(errors.SAME_PERSON())
+    seen = CardSeen(newest.card_no, newest.proposed_by, newest.approved_by is not None)
+    orders = await store.orders_of(tx, payout_id)
+    if wrong := check_card_approval(payout, principal.party, principal.subject, seen, card_no, orders):
+        raise Refused(*wrong)
+    await store.approve_card(tx, payout_id, card_no, principal.subject, now)
+
+
+async def propose_cancellation(tx: Connection, principal: Principal, payout_id: str, reason: str, now: datetime) -> str:
+    """An officer says that a payout was approved by mistake; the id of what another person decides. Raises Refused."""
+    payout = await locked(tx, payout_id)
+    wrong = check_cancelling(payout, principal.party, await store.orders_of(tx, payout_id))
+    if wrong := [*wrong, *check_words("/reason", reason, shanghai_day(now))]:
+        raise Refused(*wrong)
+    cancellation_id = new_id()
+    if not await store.add_cancellation(tx, cancellation_id, payout_id, reason, principal.subject, now):
+        raise Refused(errors.CANCELLATION_WAITS())
+    return cancellation_id
+
+
+async def decide_cancellation(
+    parts: Settlement, tx: Connection, principal: Principal, cancellation_id: str, now: datetime, *, approved: bool
+) -> str:
+    """Another person cancels the payout, whose booking is reversed (作废), or lets it stand; its id. Raises Refused."""
+    named = await store.cancellation(tx, cancellation_id)
+    if named is None:
+        raise Refused(errors.CANCELLATION_UNKNOWN())
+    await store.lock_orders(tx, named.payout_id)
+    payout = await locked(tx, named.payout_id)
+    # Whoever decides locks the payout first: only now it is sure that nobody decided meanwhile.
+    cancellation = await store.cancellation(tx, cancellation_id) or named
+    wrong = check_cancellation(cancellation, payout, principal.party, principal.subject)
+    if approved and not wrong:
+        wrong = check_cancelling(payout, principal.party, await store.orders_of(tx, payout.payout_id))
     if wrong:
         raise Refused(*wrong)
-    await store.approve_card(tx, payout_id, newest.card_no, principal.subject, now)
+    state = "approved" if approved else "declined"
+    await store.decide_cancellation(tx, cancellation_id, state, principal.subject, now)
+    if approved:
+        await store.set_cancelled(tx, payout.payout_id)
+        taken_back = _taken_back(payout, cancellation_id, now)
+        await bill_store.add_transactions(tx, [taken_back], parts.ledger_key, now)
+    return payout.payout_id
+
+
+def _taken_back(payout: Payout, cancellation_id: str, now: datetime) -> Transaction:
+    """The grant of a payout as if it had not been: its fund does not bear it, the person is not owed it."""
+    transfers = grant_transfers(payout.region, payout.fund_pay_type, -payout.amount_fen)
+    today = shanghai_day(now)
+    reverses = payout.payout_id
+    return Transaction(cancellation_id, "payout_reversal", None, month_of(today), today, reverses, entries(transfers))
 
 
 async def locked(tx: Connection, payout_id: str) -> Payout:
@@ -228,14 +292,13 @@ async def to_order(
 def _paper(payout: Payout | None, principal: Principal, today: date) -> OrderDraft | list[Refusal]:
     if payout is None:
         return [errors.PAYOUT_UNKNOWN()]
-    wrong = check_order(payout, principal.party, today)
-    return wrong or OrderDraft(Purpose.PAYOUT, payout.payout_id, payout.region, None, payout.amount_fen)
+    return check_order(payout, principal.party, today) or draft_of(payout)
 
 
 async def settle(tx: Connection, payout_ids: Sequence[str], now: datetime) -> None:
     """Payouts are paid in full."""
     await store.set_paid(tx, payout_ids, now)
-    paid = (await store.payouts(tx, payout_ids)).values()
+    paid = [p for p in (await store.payouts(tx, payout_ids)).values() if p.state is PayoutState.PAID]
     events = [
         PayoutPaid(payout_id=p.payout_id, region=p.region, person_id=p.person_id, amount_fen=p.amount_fen, paid_at=now)
         for p in paid
@@ -246,7 +309,7 @@ async def settle(tx: Connection, payout_ids: Sequence[str], now: datetime) -> No
 async def refuse(tx: Connection, refusals: Mapping[str, str], now: datetime) -> None:
     """The bank refused payouts, or gave them back, each with a code: they are in the queue again, and told of."""
     await store.set_refused(tx, refusals)
-    refused = (await store.payouts(tx, refusals)).values()
+    refused = [p for p in (await store.payouts(tx, refusals)).values() if p.state is PayoutState.REFUSED]
     events = [
         PayoutRefused(
             payout_id=p.payout_id,

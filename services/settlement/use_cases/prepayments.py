@@ -7,7 +7,8 @@ from datetime import date, datetime
 
 from services.settlement import errors
 from services.settlement.rules.ledger import deposit_transfers, draw_transfers, entries
-from services.settlement.rules.prepayments import Use, level_fen, use_of, worsened
+from services.settlement.rules.orders import check_amount
+from services.settlement.rules.prepayments import Use, check_ending, level_fen, reset_day, use_of, worsened
 from services.settlement.store import bills as bill_store
 from services.settlement.store import prepayments as store
 from services.settlement.store.bills import Transaction
@@ -16,27 +17,36 @@ from services.settlement.store.prepayments import Movement, Prepayment
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.terms import terms_at
 from shared.auth import Principal
+from shared.clock import Clock
 from shared.database import Connection
 from shared.events import Envelope, new_id
 from shared.events.settlement import PrepaymentLow
 from shared.outbox import announce
 from shared.refusals import Refusal, Refused
 from shared.telemetry import current_traceparent
-from shared.workdays import month_of, shanghai_day
+from shared.workdays import SHANGHAI, month_of, shanghai_day
 
 
 async def set_level(
     parts: Settlement, tx: Connection, principal: Principal, lender: str, year: int, now: datetime
 ) -> Prepayment:
-    """The holder sets the level of a year by what the lender owed it in the months of the year before (年度核定).
+    """The holder sets the level of a year. Raises Refused."""
+    _check_pair(parts, lender, principal.party)
+    await store.open_prepayment(tx, lender, principal.party, month_of(shanghai_day(now)))
+    return await _renew_level(parts, tx, (lender, principal.party), year, principal.subject, now)
 
-    What is held beyond the level is to be given back, what is missing to be added. Raises Refused.
+
+async def _renew_level(
+    parts: Settlement, tx: Connection, pair: tuple[str, str], year: int, subject: str | None, now: datetime
+) -> Prepayment:
+    """The level of a year by what the lender owed the holder in the months of the year before (年度核定).
+
+    What is held beyond the level is to be given back, what is missing to be added, by an order like any. Without a
+    subject the calendar sets it. Raises Refused.
     """
-    holder, today = principal.party, shanghai_day(now)
-    _check_pair(parts, lender, holder)
-    await store.open_prepayment(tx, lender, holder, month_of(today))
-    found = (await store.prepayments(tx, [(lender, holder)], locked=True))[lender, holder]
-    if not found.level_year <= year <= today.year:
+    lender, holder = pair
+    found = (await store.prepayments(tx, [pair], locked=True))[pair]
+    if not found.level_year <= year <= shanghai_day(now).year:
         raise Refused(errors.PREPAYMENT_YEAR(pointer="/year", year=year))
     months = await store.owed_by_month(tx, lender, holder, f"{year - 1}-01", f"{year - 1}-12")
     level = level_fen(months, parts.settings.prepayment_average_months)
@@ -47,8 +57,37 @@ async def set_level(
     await store.set_level(tx, lender, holder, level, year)
     if level != found.held_fen:
         kind = "top_up" if level > found.held_fen else "give_back"
-        await _add(parts, tx, (lender, holder), kind, abs(level - found.held_fen), principal.subject, now)
-    return (await store.prepayments(tx, [(lender, holder)]))[lender, holder]
+        await _add(parts, tx, pair, kind, abs(level - found.held_fen), subject, now)
+    return (await store.prepayments(tx, [pair]))[pair]
+
+
+async def renew_levels(parts: Settlement, clock: Clock) -> None:
+    """Set the levels of the year from its day on, each once: a person pays what follows, by an order.
+
+    One of which a movement is still on its way waits for that.
+    """
+    now = clock()
+    today = shanghai_day(now)
+    async with parts.database.read() as reader:
+        pairs = await store.levels_of_earlier_years(reader, today.year, _began(today.year))
+        terms = await terms_at(parts, reader, {holder for _, holder in pairs}, today)
+    for pair in pairs:
+        if today >= reset_day(today.year, terms[pair[1]].prepayment_reset_day):
+            await _renew_once(parts, pair, now)
+
+
+def _began(year: int) -> datetime:
+    """The first moment of a year."""
+    return datetime(year, 1, 1, tzinfo=SHANGHAI)
+
+
+async def _renew_once(parts: Settlement, pair: tuple[str, str], now: datetime) -> None:
+    """Set the level of this year, unless a person or another worker was faster, or a movement is on its way."""
+    year = shanghai_day(now).year
+    async with parts.database.transaction() as tx:
+        found = (await store.prepayments(tx, [pair], locked=True))[pair]
+        if found.level_year < year and not await store.is_pending(tx, *pair):
+            await _renew_level(parts, tx, pair, year, None, now)
 
 
 async def top_up(
@@ -60,7 +99,22 @@ async def top_up(
     await store.prepayments(tx, [(principal.party, holder)], locked=True)
     if await store.is_pending(tx, principal.party, holder):
         raise Refused(errors.PREPAYMENT_PENDING())
-    return await _add(parts, tx, (principal.party, holder), "top_up", amount_fen, principal.subject, now)
+    pair = (principal.party, holder)
+    return await _add(parts, tx, pair, "top_up", amount_fen, principal.subject, now, asked_by=principal.party)
+
+
+async def end_top_up(
+    tx: Connection, principal: Principal, movement_id: str, now: datetime, *, withdrawn: bool
+) -> Movement:
+    """The lender takes back a top-up that nobody has ordered, or the holder declines it. Raises Refused."""
+    found = (await store.movements(tx, [movement_id], locked=True)).get(movement_id)
+    if found is None:
+        raise Refused(errors.MOVEMENT_UNKNOWN())
+    ends = found.lender if withdrawn else found.holder
+    if wrong := check_ending(principal.party, ends, found.state, found.asked_by):
+        raise Refused(*wrong)
+    await store.end_movement(tx, movement_id, "withdrawn" if withdrawn else "declined", principal.subject, now)
+    return await store.movement(tx, movement_id) or found
 
 
 def _check_pair(parts: Settlement, lender: str, holder: str) -> None:
@@ -69,7 +123,15 @@ def _check_pair(parts: Settlement, lender: str, holder: str) -> None:
 
 
 async def _add(
-    parts: Settlement, tx: Connection, pair: tuple[str, str], kind: str, amount_fen: int, subject: str, now: datetime
+    parts: Settlement,
+    tx: Connection,
+    pair: tuple[str, str],
+    kind: str,
+    amount_fen: int,
+    subject: str | None,
+    now: datetime,
+    *,
+    asked_by: str | None = None,
 ) -> Movement:
     due = parts.calendar.add(shanghai_day(now), parts.settings.prepayment_working_days)
     movement = Movement(
@@ -84,6 +146,7 @@ async def _add(
         made_at=now,
         due_on=due.day,
         settled_at=None,
+        asked_by=asked_by,
     )
     await store.add_movement(tx, movement)
     return movement
@@ -109,6 +172,7 @@ def _taking(movement: Movement | None, party: str) -> Movement | list[Refusal]:
     wrong = [errors.POSITION_NOT_YOURS(party=party)] if party != movement.payer else []
     if movement.state != "open":
         wrong.append(errors.POSITION_NOT_OPEN(state=movement.state))
+    wrong += check_amount(movement.amount_fen)
     return wrong or movement
 
 
@@ -189,5 +253,5 @@ async def watch(parts: Settlement, tx: Connection, pairs: Collection[tuple[str, 
                 level_fen=before.level_fen,
             )
             events.append(Envelope(event, now, traceparent=current_traceparent()))
-        await store.set_use(tx, lender, holder, use, month)
+        await store.set_use(tx, lender, holder, use, month, today)
     await announce(tx, events)

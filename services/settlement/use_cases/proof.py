@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.settlement.store import books as store
 from services.settlement.store.books import BillProof, BookSum, CaseProof, LedgerProof, ReversalPair
+from services.settlement.store.chain import begin_snapshot
 from services.settlement.store.cycles import ClearingProof, prove_clearing
 from services.settlement.use_cases.parts import Settlement
 
@@ -37,6 +38,7 @@ class Proof:
         off += [cases.numbers_off, cases.hops_off, cases.chains_off, cases.payments_off, cases.payments_unbooked]
         clearing = self.clearing
         off += [clearing.positions_off, clearing.obligations_off, clearing.clearing_off, clearing.prepayments_off]
+        off += [clearing.withholdings_off]
         bills_booked = bills.payable_fen == bills.borne_fen == bills.income_fen
         return all(sums) and not any(off) and bills_booked and not self.unequal_reversals
 
@@ -44,7 +46,7 @@ class Proof:
 async def prove(parts: Settlement) -> Proof:
     """Add everything up in one snapshot, while booking goes on."""
     async with parts.database.transaction() as tx:
-        await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        await begin_snapshot(tx)
         return Proof(
             ledger=await store.prove_ledger(tx),
             books=await store.prove_books(tx),

@@ -7,13 +7,16 @@ from datetime import date, datetime
 
 from services.settlement.rules.dues import DueKind, reached_until, recompute
 from services.settlement.store import dues as store
+from services.settlement.store import position_dues
 from services.settlement.store import statements as statement_store
 from services.settlement.store.dues import DueOfCase
+from services.settlement.store.position_dues import PositionDue
 from services.settlement.use_cases import statements
 from services.settlement.use_cases.parts import Settlement
 from shared.clock import Clock
 from shared.events import Envelope
 from shared.events.settlement import DisbursementDue, DueEvent, ReconciliationDue, RemittanceDue
+from shared.events.settlement import PositionDue as PositionDueEvent
 from shared.outbox import announce
 from shared.workdays import WorkCalendar, shanghai_day
 
@@ -32,6 +35,8 @@ async def remind(parts: Settlement, clock: Clock) -> None:
     """
     await recompute_days(parts, clock())
     while await _remind_some(parts, clock()):
+        pass
+    while await _remind_of_positions(parts, clock()):
         pass
 
 
@@ -76,6 +81,34 @@ def _events(dues: Sequence[DueOfCase], calendar: WorkCalendar, today: date) -> l
         )
         for due in dues
     ]
+
+
+async def _remind_of_positions(parts: Settlement, now: datetime) -> int:
+    """The same for net positions: one batch; how many it dealt with."""
+    today = shanghai_day(now)
+    async with parts.database.transaction() as tx:
+        until = {d: reached_until(parts.calendar, today, d) for d in await position_dues.distances(tx)}
+        dues = await position_dues.reached(tx, until)
+        rows = [(due.position_id, distance, distance == due.reached[0]) for due in dues for distance in due.reached]
+        recorded = await position_dues.add_reminders(tx, rows, now)
+        fresh = [due for due in dues if (due.position_id, due.reached[0]) in recorded]
+        await announce(tx, [Envelope(_position_event(due, parts.calendar, today), now) for due in fresh])
+    return len(dues)
+
+
+def _position_event(due: PositionDue, calendar: WorkCalendar, today: date) -> PositionDueEvent:
+    return PositionDueEvent(
+        cycle_id=due.cycle_id,
+        position_id=due.position_id,
+        clearing_region=due.clearing_region,
+        kind=due.kind,
+        payer=due.payer,
+        payee=due.payee,
+        amount_fen=due.amount_fen,
+        due_on=due.due_on,
+        provisional=due.provisional,
+        working_days_left=calendar.between(today, due.due_on),
+    )
 
 
 async def rematch_reopened(parts: Settlement, clock: Clock) -> None:

@@ -27,16 +27,26 @@ class Sealed(NamedTuple):
     links: Sequence[Link]
     unmarked: Sequence[str]
     """Those of them that were not sealed: not in the ledger (any more), sealed before, or booked without the key."""
+    set_aside: Sequence[Waiting] = ()
+    """Those of them that are in the ledger and in no chain, with the mark that is not theirs."""
 
 
 async def seal(parts: Settlement, clock: Clock, gauges: Gauges) -> None:
-    """Seal all that waits, batch by batch; nothing while another process seals."""
+    """Seal all that waits, batch by batch; nothing while another process seals.
+
+    How much waits is told before and after: it is told also when sealing fails.
+    """
     taken = batch_max = parts.settings.seal_batch_max
+    await _tell_waiting(parts, gauges)
     while taken == batch_max:
         async with parts.database.transaction() as tx:
             sealed = await seal_batch(tx, parts.ledger_key, batch_max, clock())
         _tell(sealed)
         taken = sealed.taken
+    await _tell_waiting(parts, gauges)
+
+
+async def _tell_waiting(parts: Settlement, gauges: Gauges) -> None:
     async with parts.database.read() as reader:
         gauges.set("sifang.ledger.unsealed", await store.count_unsealed(reader))
 
@@ -44,7 +54,8 @@ async def seal(parts: Settlement, clock: Clock, gauges: Gauges) -> None:
 async def seal_batch(tx: Connection, key: LedgerKey, batch_max: int, now: datetime) -> Sealed:
     """Seal some of what waits.
 
-    What carries no mark of booking is taken off the queue and not sealed: it stays a finding of every verification.
+    What carries no mark of booking is set aside and not sealed, and holds up nothing else: it stays a finding of every
+    verification, and a violation of the invariants.
     """
     waiting = await store.take_unsealed(tx, batch_max) if await store.try_lock_sealer(tx) else []
     if not waiting:
@@ -53,6 +64,7 @@ async def seal_batch(tx: Connection, key: LedgerKey, batch_max: int, now: dateti
     # In a thread: a batch is some ten milliseconds of hashing, for which no request should wait.
     sealed = await asyncio.to_thread(_sealed, key, await store.head(tx), waiting, found, now)
     await store.add_links(tx, sealed.links)
+    await store.set_aside(tx, sealed.set_aside)
     return sealed
 
 
@@ -62,7 +74,9 @@ def _sealed(key: LedgerKey, head: Head, waiting: Sequence[Waiting], found: Mappi
         w.transaction_id for w in waiting if (leaf := leaves.get(w.transaction_id)) and key.is_marked(leaf, w.mark)
     }
     links = key.links(head, [(t, leaf) for t, leaf in leaves.items() if t in marked], now)
-    return Sealed(len(waiting), links, sorted({w.transaction_id for w in waiting} - marked))
+    unmarked = {w.transaction_id for w in waiting} - marked
+    set_aside = [w for w in waiting if w.transaction_id in unmarked and w.transaction_id in leaves]
+    return Sealed(len(waiting), links, sorted(unmarked), set_aside)
 
 
 def _tell(sealed: Sealed) -> None:

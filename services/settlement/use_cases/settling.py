@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from services.settlement.rules.ledger import entries, payout_transfers, suspense_transfers, unknown_transfers
+from services.settlement.rules.ledger import (
+    Transfer,
+    entries,
+    payout_transfers,
+    suspense_transfers,
+    unknown_transfers,
+)
 from services.settlement.rules.orders import Order, OrderDraft, Purpose
 from services.settlement.store import bills as bill_store
 from services.settlement.store import clearing as clearing_store
@@ -83,14 +89,17 @@ async def record(parts: Settlement, tx: Connection, moved: Sequence[Moved], now:
     await bill_store.add_transactions(tx, transactions, parts.ledger_key, now)
 
 
-def _transaction(moved: Moved, now: datetime) -> Transaction:
+def beside_transfers(moved: Moved) -> list[Transfer]:
+    """What the bank moved for an order beside what settles its debt: to persons it pays, else it is on suspense."""
     order = moved.order
     if order.payee is None:
-        transfers = payout_transfers(order.payer, moved.amount_fen)
-    else:
-        transfers = suspense_transfers(order.payer, order.payee, moved.amount_fen)
+        return payout_transfers(order.payer, moved.amount_fen)
+    return suspense_transfers(order.payer, order.payee, moved.amount_fen)
+
+
+def _transaction(moved: Moved, now: datetime) -> Transaction:
     period = month_of(shanghai_day(now))
-    return Transaction(moved.transaction_id, "bank", None, period, moved.on, None, entries(transfers))
+    return Transaction(moved.transaction_id, "bank", None, period, moved.on, None, entries(beside_transfers(moved)))
 
 
 async def record_unknown(

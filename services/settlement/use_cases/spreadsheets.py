@@ -19,6 +19,7 @@ from services.settlement.rules.capitals import capital_yuan
 from services.settlement.rules.cells import plain_cell
 from services.settlement.rules.ledger import AccountKind
 from services.settlement.store.accounts import AccountMonth, Movement
+from shared.money import AmountOutOfRange, yuan
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -33,6 +34,10 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         AccountKind.PREPAYMENT_HELD: "预付金（收到）",
         AccountKind.SUSPENSE: "暂收、暂付款",
         AccountKind.BENEFITS_PAYABLE: "应付待遇款",
+        AccountKind.OTHER_INCOME: "其他收支",
+        AccountKind.RETENTION_HELD: "质量保证金（预留）",
+        AccountKind.RETENTION_DUE: "质量保证金（应收）",
+        AccountKind.DEDUCTIONS: "扣款",
     }
 )
 TRANSACTIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -40,8 +45,15 @@ TRANSACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "bill": "结算",
         "reversal": "结算撤销",
         "payment": "付款",
+        "clearing": "清算转入",
+        "clearing_reversal": "清算转回",
+        "prepayment": "预付金",
         "payout": "待遇支付",
+        "payout_reversal": "待遇支付作废",
         "bank": "银行收支",
+        "identification": "银行流水查实",
+        "withholding": "扣留",
+        "withholding_reversal": "扣留转回",
     }
 )
 HEADING: Final = ("科目", "对方", "基金支付类型", "期初余额", "本期借方", "本期贷方", "期末余额", "笔数")
@@ -152,7 +164,15 @@ def _capitals(accounts: Sequence[AccountMonth]) -> list[list[str]]:
         ("期末应付（大写）：", owing),
         ("本期借方合计（大写）：", sum(a.debit_fen for a in accounts)),
     )
-    return [[f"{label}{capital_yuan(amount_fen)}"] for label, amount_fen in lines]
+    return [[f"{label}{_in_words(amount_fen)}"] for label, amount_fen in lines]
+
+
+def _in_words(amount_fen: int) -> str:
+    """In capital numerals; a sum for which they have no place in figures, rather than no statement at all."""
+    try:
+        return capital_yuan(amount_fen)
+    except AmountOutOfRange:
+        return f"{yuan(amount_fen)}元"
 
 
 def _yuan(amount_fen: int) -> Decimal:

@@ -43,6 +43,7 @@ from services.settlement.store import statements as store
 from services.settlement.store.bills import Month
 from services.settlement.store.files import File
 from services.settlement.store.statements import New, Resolution
+from services.settlement.use_cases.archive_bounds import refuse_archived_period
 from services.settlement.use_cases.hops import region_of
 from services.settlement.use_cases.months import BY_ITSELF, Actor, take_month_step
 from services.settlement.use_cases.parts import Settlement
@@ -103,6 +104,7 @@ async def submit(
     if care_region is None:
         raise Refused(errors.FACILITY_UNKNOWN(facility=principal.party))
     care_region = parts.regions.current(care_region)
+    await refuse_archived_period(tx, period)
     month = await _seize(tx, principal.party, period)
     if month.confirmed:
         raise Refused(errors.MONTH_CONFIRMED(pointer="/period", period=period))
@@ -196,13 +198,17 @@ async def locked_statement(tx: Connection, statement_id: str) -> Statement:
 async def match(parts: Settlement, principal: Principal, statement_id: str, now: datetime) -> Report:
     """Match a statement with the books, bill by bill where its totals differ; one that is matched stays so.
 
-    Raises Refused when lines are missing or do not add up.
+    Raises Refused when lines are missing or do not add up, and while another match of it runs, which may take longer
+    than anybody waits for a lock.
     """
     async with parts.database.transaction() as tx:
+        if not await store.try_lock_match(tx, statement_id):
+            raise Refused(errors.MATCH_RUNNING())
         statement = await _own(tx, principal, statement_id)
         if statement.state is StatementState.REPLACED:
             raise Refused(errors.STATEMENT_REPLACED())
         if statement.state is not StatementState.MATCHED:
+            await refuse_archived_period(tx, statement.period)
             statement = await _compare_again(parts, tx, statement, Actor.of(principal), now, forced=False)
         return await report(tx, statement)
 

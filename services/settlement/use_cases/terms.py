@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 
 from services.settlement import errors
-from services.settlement.rules.terms import Choice, Terms, check_choice
+from services.settlement.rules.terms import Choice, Terms, check_choice, in_force, outcome, resolve
 from services.settlement.store import terms as store
 from services.settlement.store.terms import Proposal
 from services.settlement.use_cases.parts import Settlement
@@ -28,13 +29,24 @@ async def propose(parts: Settlement, principal: Principal, choice: Choice, reaso
     if wrong := check_choice(choice, shanghai_day(now)):
         raise Refused(*wrong)
     async with parts.database.transaction() as tx:
-        return await store.add_terms(tx, choice, reason, principal.subject, now)
+        shown = await _outcome(parts, tx, choice)
+        return await store.add_terms(tx, choice, reason, principal.subject, now, shown)
+
+
+async def _outcome(parts: Settlement, tx: Connection, choice: Choice) -> dict[str, Any]:
+    """What a choice comes to on its first day, over all that holds on that day without it."""
+    region, defaults = choice.region, parts.default_terms
+    choices = (await store.choices_in_force(tx, parts.regions, [region], choice.valid_from))[region]
+    own = [found for found in choices if found.region == region]
+    chosen = in_force([*own, choice])
+    after = resolve(defaults, region, [chosen, *(found for found in choices if found.region != region)])
+    return outcome(resolve(defaults, region, choices), after)
 
 
 async def decide(parts: Settlement, principal: Principal, terms_no: int, now: datetime, *, approved: bool) -> Proposal:
     """Another person of the region puts terms in force, or turns them down. Raises Refused.
 
-    Terms never begin before the day on which they are approved.
+    Terms never begin before the day on which they are approved, and come to what was shown, or are proposed again.
     """
     async with parts.database.transaction() as tx:
         found = await store.proposal(tx, terms_no, locked=True)
@@ -47,6 +59,8 @@ async def decide(parts: Settlement, principal: Principal, terms_no: int, now: da
             wrong.append(errors.SAME_PERSON())
         if approved:
             wrong += check_choice(found.choice, shanghai_day(now))
+            if found.state == "proposed" and found.outcome != await _outcome(parts, tx, found.choice):
+                wrong.append(errors.TERMS_OUTDATED())
         if wrong:
             raise Refused(*wrong)
         return await store.decide(tx, terms_no, "approved" if approved else "rejected", principal.subject, now)

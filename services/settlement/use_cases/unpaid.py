@@ -11,9 +11,11 @@ from services.settlement.rules.terms import Netting, UnpaidRule
 from services.settlement.store import bills as bill_store
 from services.settlement.store import cases as case_store
 from services.settlement.store import clearing as store
+from services.settlement.store import position_dues
 from services.settlement.store import prepayments as prepayment_store
 from services.settlement.store.cases import NewStep
 from services.settlement.store.clearing import Cycle, Position
+from services.settlement.use_cases import withholdings
 from services.settlement.use_cases.clearing import add_positions, clearing_transaction, settle, start_clocks
 from services.settlement.use_cases.hops import case_event
 from services.settlement.use_cases.parts import Settlement
@@ -60,6 +62,37 @@ async def apply_rule(
     return going
 
 
+async def deal(
+    parts: Settlement, tx: Connection, principal: Principal, position_id: str, available_fen: int | None, now: datetime
+) -> list[str] | None:
+    """Apply the payer's rule, or, where that takes the payer's money, propose it: then None, and another decides.
+
+    Raises Refused.
+    """
+    await store.lock(tx)
+    today = shanghai_day(now)
+    position, _ = await _overdue(tx, principal, position_id, today)
+    if (await terms_at(parts, tx, [position.payer], today))[position.payer].unpaid_rule is not UnpaidRule.PREPAYMENT:
+        return await apply_rule(parts, tx, principal, position_id, available_fen, now)
+    await store.propose_draw(tx, position_id, principal.subject, now)
+    return None
+
+
+async def approve_draw(
+    parts: Settlement, tx: Connection, principal: Principal, position_id: str, now: datetime
+) -> list[str]:
+    """Another person of the clearing agency agrees that a position is paid out of the prepayment. Raises Refused."""
+    await store.lock(tx)
+    await _overdue(tx, principal, position_id, shanghai_day(now))
+    proposed_by = await store.draw_proposed_by(tx, position_id)
+    if proposed_by is None:
+        raise Refused(errors.DRAW_MISSING())
+    if proposed_by == principal.subject:
+        raise Refused(errors.SAME_PERSON())
+    await store.approve_draw(tx, position_id, principal.subject, now)
+    return await apply_rule(parts, tx, principal, position_id, None, now)
+
+
 async def _overdue(tx: Connection, principal: Principal, position_id: str, today: date) -> tuple[Position, Cycle]:
     """An open position past its day, of a cycle of the caller's, and that cycle. Raises Refused."""
     position = (await store.positions(tx, [position_id], locked=True)).get(position_id)
@@ -88,6 +121,8 @@ async def _money(tx: Connection, rule: UnpaidRule, position: Position, available
         case UnpaidRule.PART_PAY:
             if available_fen is None:
                 raise Refused(errors.AVAILABLE_MISSING(pointer="/available_fen"))
+            if available_fen >= position.amount_fen:
+                raise Refused(errors.AVAILABLE_IN_FULL(pointer="/available_fen"))
             return available_fen
 
 
@@ -105,6 +140,7 @@ async def _postpone(
     replaced = await store.positions(tx, await store.touched(tx, cycle.cycle_id, going), locked=True)
     nets = [without(net, set(going)) for net in (await store.nets(tx, replaced)).values()]
     await store.replace_positions(tx, list(replaced))
+    await withholdings.take_back(parts, tx, list(replaced), now)
     await _take_back(parts, tx, cycle, position, going, principal, now)
     made = await add_positions(parts, tx, cycle.cycle_id, [net for net in nets if net.legs or net.brought], now)
     await _keep_clocks(tx, replaced, made)
@@ -141,9 +177,10 @@ async def _take_back(
 
 
 async def _keep_clocks(tx: Connection, replaced: Mapping[str, Position], made: Mapping[str, Net]) -> None:
-    """Who had to pay by a day still has to, what is left of it."""
-    days = {(p.payer, p.payee): p.due_on for p in replaced.values()}
-    await store.set_dues(tx, {i: day for i, net in made.items() if (day := days.get((net.payer, net.payee)))})
+    """Who had to pay by a day still has to, what is left of it, and is not told again what it was told."""
+    former = {(p.payer, p.payee): p.position_id for p in replaced.values() if p.due_on}
+    kept = {new: old for new, net in made.items() if (old := former.get((net.payer, net.payee)))}
+    await position_dues.keep_clocks(tx, kept)
 
 
 async def _draw(parts: Settlement, tx: Connection, unpaid: Position, money_fen: int, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import NamedTuple
 
 from services.settlement.rules.chain import (
@@ -16,8 +17,10 @@ from services.settlement.rules.chain import (
     check_links,
     leaf_of,
 )
+from services.settlement.store import archives as archive_store
 from services.settlement.store import chain as store
 from services.settlement.store.chain import Outside, Waiting
+from services.settlement.use_cases.archive_proof import ArchiveLook, archive_findings
 from shared.database import Connection, Database
 
 PAGE_LINKS = 2000
@@ -41,24 +44,24 @@ class Verified(NamedTuple):
 
 
 async def verify(
-    database: Database, key: LedgerKey, checkpoint: Head | None
+    database: Database, key: LedgerKey, checkpoint: Head | None, archives: Path | None = None
 ) -> AsyncIterator[Progress | Finding | Verified]:
     """Everything that is not as it was sealed, named as it is found; at last how far the chain reaches.
 
-    Holds a page of links at a time. Raises Unavailable.
+    With the folder of the archives their files are read too. Holds a page of links at a time. Raises Unavailable.
     """
     async with database.transaction() as tx:
-        await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        async for found in verify_in(tx, key, checkpoint):
+        await store.begin_snapshot(tx)
+        async for found in verify_in(tx, key, checkpoint, archives):
             yield found
 
 
 async def verify_in(
-    tx: Connection, key: LedgerKey, checkpoint: Head | None
+    tx: Connection, key: LedgerKey, checkpoint: Head | None, archives: Path | None = None
 ) -> AsyncIterator[Progress | Finding | Verified]:
     """The same in a transaction of the caller's."""
     head, findings, waiting = await store.head(tx), 0, 0
-    async for found in _everything(tx, key, head, checkpoint):
+    async for found in _everything(tx, key, head, checkpoint, archives):
         if isinstance(found, Waiting):
             waiting += 1
             continue
@@ -68,14 +71,17 @@ async def verify_in(
 
 
 async def _everything(
-    tx: Connection, key: LedgerKey, head: Head, checkpoint: Head | None
+    tx: Connection, key: LedgerKey, head: Head, checkpoint: Head | None, folder: Path | None
 ) -> AsyncIterator[Progress | Finding | Waiting]:
     if checkpoint is not None:
         off = check_checkpoint(checkpoint, await store.hash_at(tx, checkpoint.chain_no))
         if off is not None:
             yield off
-    async for step in _chain(tx, key, head):
+    archives = await archive_store.archives(tx)
+    async for step in _chain(tx, key, head, ArchiveLook(archives)):
         yield step
+    async for finding in archive_findings(tx, key, archives, folder):
+        yield finding
     async for outside in store.outside_chain(tx):
         yield _judged(key, outside)
     for kind in store.SCANS:
@@ -83,8 +89,10 @@ async def _everything(
             yield finding
 
 
-async def _chain(tx: Connection, key: LedgerKey, head: Head) -> AsyncIterator[Progress | Finding]:
-    """Every link: that it follows from the one before, and that its transaction is as it was sealed."""
+async def _chain(
+    tx: Connection, key: LedgerKey, head: Head, archived: ArchiveLook
+) -> AsyncIterator[Progress | Finding]:
+    """Every link: that it follows from the one before, and that its transaction is as it was sealed, or archived."""
     before = Head(0, BEGINNING)
     verified = 0
     while page := await store.links_after(tx, before.chain_no, PAGE_LINKS):
@@ -92,12 +100,14 @@ async def _chain(tx: Connection, key: LedgerKey, head: Head) -> AsyncIterator[Pr
         for finding in check_links(key, before, links):
             yield finding
         for link, canonical in page:
-            changed = check_leaf(link, canonical)
+            changed = None if archived.takes(link, canonical) else check_leaf(link, canonical)
             if changed is not None:
                 yield changed
         before = Head(links[-1].chain_no, links[-1].hash)
         verified += len(links)
         yield Progress(verified, max(head.chain_no, verified))
+    for differs in archived.end():
+        yield differs
 
 
 def _judged(key: LedgerKey, outside: Outside) -> Finding | Waiting:

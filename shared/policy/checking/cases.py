@@ -32,6 +32,7 @@ def check_case(case: Case, report: Report, path: Path = ()) -> None:
         report.error(path, "case.nothing", "没有账单，也没有问题", "there is neither a bill nor a question")
     for index, bill in enumerate(case.bills):
         _check_bill((*path, "bills", index), bill, report)
+        _check_reversal((*path, "bills", index), bill, case.bills[:index], report)
     for name in ("own", "family"):
         _amount((*path, "accounts", name), getattr(case.accounts, name), report)
     for counter, value in case.history.items():
@@ -71,6 +72,34 @@ def _check_counter(path: Path, counter: str, value: Decimal, report: Report) -> 
 
 
 # -------------------------------------------------------------------------------------------------- bills
+
+
+def _check_reversal(path: Path, bill: CaseBill, before: Sequence[CaseBill], report: Report) -> None:
+    """A bill has lines of its own, or reverses one before it that none reversed yet."""
+    if bill.reverses is None:
+        if not bill.lines:
+            report.error(path, "pack.missing-key", "缺少 `lines`", "`lines` missing here")
+        return
+    if bill.lines:
+        zh, en = "冲正不带费用明细", "a bill that reverses another has no lines of its own"
+        report.error((*path, "lines"), "case.reversal", zh, en, at_key=True)
+        return
+    if any(name_of(other.reverses or "") == name_of(bill.reverses) for other in before):
+        zh, en = f"账单 `{bill.reverses}` 已冲正", f"the bill `{bill.reverses}` is reversed already"
+        report.error((*path, "reverses"), "case.reversal", zh, en)
+    known = [name for number, other in enumerate(before, start=1) for name in _turns(other, number)]
+    if name_of(bill.reverses) not in map(name_of, known):
+        zh, en = did_you_mean(bill.reverses, known)
+        words = f"此前没有账单 `{bill.reverses}`{zh}", f"there is no bill `{bill.reverses}` before it{en}"
+        report.error((*path, "reverses"), "case.unknown-bill", *words)
+
+
+def _turns(bill: CaseBill, number: int) -> list[str]:
+    """The names of a bill's settlements: one, or one for each time that it is repeated."""
+    name = bill.id or f"bill{number}"
+    if bill.reverses is not None:
+        return []
+    return [name] if bill.repeat == 1 else [f"{name}_{turn}" for turn in range(1, bill.repeat + 1)]
 
 
 def _check_bill(path: Path, bill: CaseBill, report: Report) -> None:

@@ -12,7 +12,7 @@ from shared.policy.checking.sites import WhenSite, options_of
 from shared.policy.conditions import FORMULA
 from shared.policy.document import Range, Test
 from shared.policy.issues import did_you_mean, listed
-from shared.policy.vocabulary import Kind
+from shared.policy.vocabulary import Kind, Of
 
 _WANTED = {
     Kind.WORD: ("一个词", "a word"),
@@ -29,8 +29,13 @@ def check_conditions(sites: Iterable[WhenSite], facts: KnownFacts, report: Repor
             path = (*site.path, name)
             if name != FORMULA:
                 check_test(path, name, test, facts, report)
-            elif not isinstance(test, str):
-                report.error(path, "pack.condition", "`if` 须是一个比较公式", "`if` takes a formula with a comparison")
+            elif not _is_comparisons(test):
+                zh, en = "`if` 须是比较公式，或其列表", "`if` takes a formula with a comparison, or a list of them"
+                report.error(path, "pack.condition", zh, en)
+
+
+def _is_comparisons(test: Test) -> bool:
+    return isinstance(test, str) or (isinstance(test, list) and all(isinstance(text, str) for text in test))
 
 
 def check_test(path: Path, name: str, test: Test, facts: KnownFacts, report: Report) -> None:
@@ -38,6 +43,8 @@ def check_test(path: Path, name: str, test: Test, facts: KnownFacts, report: Rep
     fact = facts.get(name)
     if fact is None:
         unknown_fact(path, name, facts, report)
+    elif of_a_line_elsewhere(path, fact):
+        tell_of_line(path, fact, report)
     elif isinstance(test, Range):
         if fact.kind is not Kind.NUMBER:
             _wrong_kind(path, fact, report)
@@ -46,6 +53,18 @@ def check_test(path: Path, name: str, test: Test, facts: KnownFacts, report: Rep
     else:
         for option in options_of(test):
             check_value(path, fact, option, report)
+
+
+def of_a_line_elsewhere(path: Path, fact: KnownFact) -> bool:
+    """Whether a fact of a line is asked where there is no line: only item rules look at lines."""
+    return fact.of is Of.LINE and "items" not in path
+
+
+def tell_of_line(path: Path, fact: KnownFact, report: Report, *, at_key: bool = True) -> None:
+    """A fact of a line outside the item rules, which nothing there could ever fulfil."""
+    zh = f"`{fact.name}` 属于费用明细，只有目录规则能问；层中请用 class_scope、tag_scope 等合计"
+    en = f"`{fact.name}` is of a line, which only item rules look at; layers name sums such as class_scope or tag_scope"
+    report.error(path, "pack.fact-of", zh, en, at_key=at_key)
 
 
 def unknown_fact(path: Path, name: str, facts: KnownFacts, report: Report, *, at_key: bool = True) -> None:

@@ -17,6 +17,7 @@ _RESERVED: Final = frozenset({"admissions", "admissions-of"})
 _WITHIN_A_BILL: Final = frozenset({"visit", "episode"})
 _KINDS: Final = {
     "deductible": "起付线",
+    "deductibles": "起付累计上限",
     "expense": "费用限额",
     "fund": "支付限额",
     "sum": "累计分段",
@@ -114,6 +115,7 @@ def _layer_uses(path: Path, layer: Layer, benefit: int) -> Iterator[_Use]:
     tiers = layer.tiers
     rules = [
         ("deductible", ("deductible",), layer.deductible),
+        ("deductibles", ("deductible", "limit"), layer.deductible and layer.deductible.limit),
         *(("expense", ("limits", number), limit) for number, limit in enumerate(layer.limits)),
         *(("fund", ("caps", number), cap) for number, cap in enumerate(layer.caps)),
         ("person", ("person_ceiling",), layer.person_ceiling),

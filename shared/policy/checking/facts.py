@@ -34,6 +34,7 @@ class KnownFacts:
     def __init__(self, document: PackDocument) -> None:
         names = dict.fromkeys([*STANDARD, *document.facts])
         self._facts = {name: _known(name, document.facts.get(name)) for name in names}
+        self._inputs = frozenset(need for calculation in document.calculations for need in calculation.needs)
         self.numbers = frozenset(name for name, fact in self._facts.items() if fact.kind is Kind.NUMBER)
 
     def get(self, name: str) -> KnownFact | None:
@@ -42,6 +43,9 @@ class KnownFacts:
 
     def suggestion(self, name: str) -> tuple[str, str]:
         """What was meant by an unknown name."""
+        if name in self._inputs:
+            zh = f"；它是计算的输入，请写 cases，以 `if: {name} < 4` 比较"
+            return zh, f"; it is an input: write `cases` and compare it, as in `if: {name} < 4`"
         return did_you_mean(name, self._facts)
 
 

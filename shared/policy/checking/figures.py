@@ -8,18 +8,23 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from shared.policy.checking.conditions import unknown_fact, unknown_word
+from shared.policy.checking.conditions import of_a_line_elsewhere, tell_of_line, unknown_fact, unknown_word
 from shared.policy.checking.facts import KnownFact, KnownFacts
 from shared.policy.checking.formulas import constant_of
 from shared.policy.checking.report import Path, Report, shown
 from shared.policy.checking.sites import OTHERWISE, FigureSite, facts_of, range_of, row_when, rule_of
 from shared.policy.checking.space import Box, Space, TooMany, met, overlapping, uncovered
 from shared.policy.document import Adjust, Figure, FigureRule, PackDocument, When
-from shared.policy.form import formed
+from shared.policy.form import Words, formed
 from shared.policy.issues import Issue
 from shared.policy.source import Node, follow
 from shared.policy.vocabulary import Kind
 
+NOTHING_TO_ADD: Final[Words] = ("", "")
+SEVERAL_AT_ONCE: Final[Words] = (
+    "；可同时有几个词：就高时请写 value 与 adjust 的 set，由低到高",
+    "; several words may hold at once: where the highest counts, write `value` and `adjust` with `set`, lowest first",
+)
 MAX_OUTCOMES: Final = 100_000
 """How many combinations of rows, cases and adjustments are looked at in the figures of one pack."""
 MAX_ADJUSTS: Final = 30
@@ -101,6 +106,9 @@ class FigureCheck:
             here = (*path[:-1], "by") if path[-1] == "table" else path
             unknown_fact(here, by[0], self._facts, self._report, at_key=False)
             return
+        if of_a_line_elsewhere(path, fact):
+            tell_of_line((*path[:-1], "by") if path[-1] == "table" else path, fact, self._report, at_key=False)
+            return
         good = [key for key in table if self._key_fits((*path, key), key, fact)]
         if len(good) == len(table):
             self._rows(path, [key for key in good if key != OTHERWISE], fact, region, open_end=OTHERWISE not in table)
@@ -149,13 +157,18 @@ class FigureCheck:
                 zh, en = f"没有数在 {key} 之内", f"no number of `{fact.name}` is in {key}"
                 self._report.error((*path, key), "pack.range", zh, en, at_key=True)
         if fact.kind is Kind.NUMBER:
-            for first, second in overlapping(self._space, list(enumerate(boxes))):
-                example = self._space.example(met(boxes[first], boxes[second]))
-                zh = f"行 {keys[first]} 与 {keys[second]} 重叠，如 {example}"
-                en = f"the rows {keys[first]} and {keys[second]} overlap, as for {example}"
-                self._report.error((*path, keys[second]), "pack.two-rules", zh, en, at_key=True)
+            self._overlapping_rows(path, keys, boxes, NOTHING_TO_ADD)
+        if fact.kind is Kind.WORDS:
+            self._overlapping_rows(path, keys, [met(region, box) for box in boxes], SEVERAL_AT_ONCE)
         if open_end:
             self._missing_rows(path, boxes, fact, region)
+
+    def _overlapping_rows(self, path: Path, keys: Sequence[str], boxes: Sequence[Box], hint: Words) -> None:
+        for first, second in overlapping(self._space, list(enumerate(boxes))):
+            example = self._space.example(met(boxes[first], boxes[second]))
+            zh = f"行 {keys[first]} 与 {keys[second]} 重叠，如 {example}{hint[0]}"
+            en = f"the rows {keys[first]} and {keys[second]} overlap, as for {example}{hint[1]}"
+            self._report.error((*path, keys[second]), "pack.two-rules", zh, en, at_key=True)
 
     def _missing_rows(self, path: Path, boxes: Sequence[Box], fact: KnownFact, region: Box) -> None:
         axis = self._space.axes[fact.name]
@@ -179,9 +192,11 @@ class FigureCheck:
             one, other = by_number[first], by_number[second]
             if self._space.asks_formulas(one) != self._space.asks_formulas(other):
                 continue
-            example = self._space.example(met(one, other))
-            zh = f"与第{first + 1}种情形重叠，如 {example}"
-            en = f"overlaps with case {first + 1}, as for {example}"
+            both = met(one, other)
+            example = self._space.example(both)
+            hint = SEVERAL_AT_ONCE if self._several(both) else NOTHING_TO_ADD
+            zh = f"与第{first + 1}种情形重叠，如 {example}{hint[0]}"
+            en = f"overlaps with case {first + 1}, as for {example}{hint[1]}"
             self._report.error((*site.path, "cases", second), "pack.two-rules", zh, en)
         if len(cases) == len(rule.cases or ()):
             tell_uncovered(
@@ -192,6 +207,10 @@ class FigureCheck:
                 (*site.path, "cases"),
                 ("没有情形适用于 {example}，也没有 otherwise", "no case fits {example}, and there is no `otherwise`"),
             )
+
+    def _several(self, box: Box) -> bool:
+        """Whether it asks a fact that may have several words at once."""
+        return any(self._space.axes[name].kind is Kind.WORDS for name in box)
 
     # -------------------------------------------------------------------------------------------- values
 
@@ -271,7 +290,8 @@ class FigureCheck:
         adjust = adjusts[index]
         inside = met(base.region, self._space.box(adjust.when))
         here = (*path, "adjust", index)
-        yield from self._adjusted(path, self._changed(here, base, adjust, inside), adjusts, index + 1)
+        for changed in self._changed(here, base, adjust, inside):
+            yield from self._adjusted(path, changed, adjusts, index + 1)
         for outside in self._outside(base.region, adjust.when):
             unchanged = Outcome(outside, base.value, base.path, base.written)
             yield from self._adjusted(path, unchanged, adjusts, index + 1)
@@ -281,13 +301,12 @@ class FigureCheck:
             axis = self._space.axes[name]
             yield met(region, {name: axis.everything & ~bits})
 
-    def _changed(self, path: Path, base: Outcome, adjust: Adjust, region: Box) -> Outcome:
+    def _changed(self, path: Path, base: Outcome, adjust: Adjust, region: Box) -> Iterator[Outcome]:
+        """What an adjustment that holds makes of an outcome, for each value that its operand can have."""
         for key, operand in (("set", adjust.set), ("add", adjust.add), ("times", adjust.times)):
-            if operand is not None:
-                amount = self._constant(operand)
-                value = _combined(key, base.value, amount)
-                return Outcome(region, value, (*path, key), written=key == "set" and isinstance(operand, Decimal))
-        return base
+            for other in self._outcomes((*path, key), operand, region) if operand is not None else ():
+                value = _combined(key, base.value, other.value)
+                yield Outcome(other.region, value, other.path, written=key == "set" and other.written)
 
     def _bounded(self, path: Path, outcome: Outcome, rule: FigureRule) -> Outcome:
         for key, bound, extreme in (("at_least", rule.at_least, max), ("at_most", rule.at_most, min)):
@@ -338,9 +357,19 @@ def tell_uncovered(
         tell_too_many(path, report)
         return
     if gap is not None:
-        example = space.example(gap)
-        zh, en = (word.format(example=example) for word in words)
-        report.tell(path, code, zh, en, error=error)
+        hint = NOTHING_TO_ADD if error else _undeclared(space, gap)
+        zh, en = (word.format(example=space.example(gap)) for word in words)
+        report.tell(path, code, zh + hint[0], en + hint[1], error=error)
+
+
+def _undeclared(space: Space, gap: Box) -> Words:
+    """What would make a gap certain, or close it: the words of the facts that are not declared."""
+    names = [name for name in gap if not space.axes[name].declared and not space.axes[name].formula]
+    if not names:
+        return NOTHING_TO_ADD
+    facts = ", ".join(f"`{name}`" for name in names)
+    zh = f"；请在 facts 中声明 {facts} 的取值，或写 otherwise"
+    return zh, f"; declare the values of {facts} under `facts`, or write an `otherwise`"
 
 
 def tell_too_many(path: Path, report: Report) -> None:

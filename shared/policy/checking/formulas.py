@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
+from shared.policy.checking.conditions import of_a_line_elsewhere, tell_of_line
 from shared.policy.checking.facts import KnownFacts
 from shared.policy.checking.report import Report
 from shared.policy.checking.sites import LAYER_QUANTITIES, OPEN_PREFIXES, SUMS, FormulaSite, Scope, name_of
@@ -27,6 +28,10 @@ def check_formulas(sites: Iterable[FormulaSite], document: PackDocument, facts: 
             report.error(site.path, "pack.formula", error.zh, error.en, shift=error.position)
             continue
         unknown = [name for name in expression.names if not _known(name, site.scope, figures, facts)]
+        for name in sorted(expression.names - {*unknown}):
+            fact = facts.get(name)
+            if name not in site.scope.names and fact is not None and of_a_line_elsewhere(site.path, fact):
+                tell_of_line(site.path, fact, report, at_key=False)
         for name in sorted(unknown):
             _tell(site, name, [*figures, *facts.numbers], facts, report)
         if not unknown:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import ValidationError
 
 from shared.policy.checking.report import Path
+from shared.policy.conditions import FORMULA
 from shared.policy.document import (
     Benefit,
     Calculation,
@@ -117,9 +118,18 @@ def sites_of(document: PackDocument) -> Sites:
     for figure in list(sites.figures):
         _inside_figure(sites, figure)
     for when in sites.whens:
-        if isinstance(when.when.get("if"), str):
-            sites.formulas.append(FormulaSite((*when.path, "if"), str(when.when["if"]), when.scope, comparison=True))
+        sites.formulas += _comparisons(when)
     return sites
+
+
+def _comparisons(site: WhenSite) -> Iterator[FormulaSite]:
+    """The comparisons of a condition; what is none is told of apart."""
+    path, written = (*site.path, FORMULA), site.when.get(FORMULA)
+    if isinstance(written, str):
+        yield FormulaSite(path, written, site.scope, comparison=True)
+    for index, text in enumerate(written if isinstance(written, list) else ()):
+        if isinstance(text, str):
+            yield FormulaSite((*path, index), text, site.scope, comparison=True)
 
 
 def _item(sites: Sites, path: Path, rule: ItemRule, around: tuple[When, ...]) -> None:
@@ -164,6 +174,8 @@ def _layer(sites: Sites, path: Path, layer: Layer, scope: Scope, around: tuple[W
     if layer.deductible is not None:
         deductible = (*path, "deductible")
         sites.figures.append(FigureSite((*deductible, "amount"), layer.deductible.amount, "yuan", scope, inside))
+        if layer.deductible.limit is not None:
+            _figure(sites, (*deductible, "limit", "amount"), layer.deductible.limit.amount, "yuan", scope, inside)
         for index, waived in enumerate(layer.deductible.waived):
             sites.whens.append(WhenSite((*deductible, "waived", index), waived, scope, inside))
     limits: list[tuple[Path, Limit | Cap]] = [((*path, "limits", n), limit) for n, limit in enumerate(layer.limits)]
@@ -229,7 +241,18 @@ def _inside_figure(sites: Sites, site: FigureSite) -> None:
         here = (*site.path, "adjust", index)
         sites.whens.append(WhenSite((*here, "when"), adjust.when, site.scope, site.around))
         for key in ("add", "times", "set"):
-            _formula(sites, site, (*here, key), getattr(adjust, key))
+            _operand(
+                sites, site, (*here, key), getattr(adjust, key), adjust.when, "number" if key != "set" else site.role
+            )
+
+
+def _operand(sites: Sites, site: FigureSite, path: Path, figure: Figure | None, when: When, role: Role) -> None:
+    """What an adjustment adds, multiplies by or sets."""
+    _formula(sites, site, path, figure)
+    if isinstance(figure, FigureRule):
+        inner = FigureSite(path, figure, role, site.scope, (*site.around, when))
+        sites.figures.append(inner)
+        _inside_figure(sites, inner)
 
 
 def _formula(sites: Sites, site: FigureSite, path: Path, value: Decimal | str | Any | None) -> None:

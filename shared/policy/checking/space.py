@@ -17,10 +17,10 @@ from typing import Any, Final, TypeAlias
 
 from shared.policy.checking.facts import KnownFact, KnownFacts
 from shared.policy.checking.sites import options_of
-from shared.policy.conditions import FORMULA, compile_when
+from shared.policy.conditions import FORMULA, comparisons_of, compile_when
 from shared.policy.document import Not, Range, Test, When
 from shared.policy.formula import FormulaError, parse
-from shared.policy.vocabulary import Kind
+from shared.policy.vocabulary import UNIT_PRICE, Kind
 
 Box: TypeAlias = dict[str, int]
 """By axis, the bits of the values admitted; an axis that is not there admits all."""
@@ -32,6 +32,8 @@ MAX_PAIRS: Final = 20
 MAX_NUMBERS: Final = 1_500
 """How many numbers of one fact can be told apart."""
 
+_WHOLE: Final = Decimal(1)
+_FEN: Final = Decimal("0.01")
 _OTHER: Final = "\0"
 _ALL_SETS_UP_TO: Final = 6
 _PAIRS_UP_TO: Final = 60
@@ -150,7 +152,8 @@ class Space:
         for name, test in when.items():
             if name != FORMULA:
                 yield name, test
-            elif isinstance(test, str) and (compared := _compared(test)) is not None:
+        for text in comparisons_of(when):
+            if (compared := _compared(text)) is not None:
                 yield compared
 
     def _axis(self, name: str, tests: Sequence[Test]) -> Axis:
@@ -174,7 +177,7 @@ class Space:
             numbers = [option for test in tests for option in options_of(test) if isinstance(option, Decimal)]
             if not numbers:
                 return Axis(name, Kind.WORD, [*_words(tests), _OTHER], declared=False)
-        samples = _between(sorted(_bounds(tests)), whole=False)
+        samples = _between(sorted(_bounds(tests)), None)
         return Axis(name, Kind.NUMBER, samples, declared=False, formula=True)
 
 
@@ -200,21 +203,22 @@ def _bounds(tests: Iterable[Test]) -> set[Decimal]:
 
 
 def _numbers(fact: KnownFact, tests: Sequence[Test]) -> list[Any]:
-    """Numbers are whole unless a bound is not: ages, days and admissions are."""
+    """Numbers are whole unless a bound is not: ages, days and admissions are. Prices are in fen."""
     domain = fact.numbers or Range.model_validate({"from": Decimal(1 if fact.name == "admission_no" else 0)})
     bounds = _bounds([*tests, domain])
     inside = compile_when({fact.name: domain})
     whole = all(bound == bound.to_integral_value() for bound in bounds)
     if len(bounds) * 3 > MAX_NUMBERS:
         raise TooMany(fact.name)
-    samples = [n for n in _between(sorted(bounds), whole=whole) if inside({fact.name: n})]
+    step = _FEN if fact.name == UNIT_PRICE else _WHOLE if whole else None
+    samples = [n for n in _between(sorted(bounds), step) if inside({fact.name: n})]
     return samples or [Decimal(0)]
 
 
-def _between(bounds: list[Decimal], *, whole: bool) -> list[Any]:
-    """The bounds and a number between, below and above them."""
-    if whole:
-        return sorted({near for bound in bounds for near in (bound - 1, bound, bound + 1)})
+def _between(bounds: list[Decimal], step: Decimal | None) -> list[Any]:
+    """The bounds and a number between, below and above them: the next by the step, when they have one."""
+    if step is not None:
+        return sorted({near for bound in bounds for near in (bound - step, bound, bound + step)})
     middles = [(low + high) / 2 for low, high in pairwise(bounds)]
     return sorted({*bounds, *middles, bounds[0] - 1, bounds[-1] + 1}) if bounds else []
 

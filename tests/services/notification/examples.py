@@ -27,17 +27,22 @@ from shared.events.settlement import (
     DueResumed,
     DueSuspended,
     ItemsDue,
+    ItemsEscalated,
     ObjectionDecided,
+    ObjectionEscalated,
     ObjectionRaised,
     OrderFailed,
     PayoutPaid,
     PayoutRefused,
+    PositionDue,
+    PositionEscalated,
     PositionSettled,
     PrepaymentLow,
     Reconciled,
     ReconciliationDue,
     RemittanceDue,
     Remitted,
+    WithholdingApproved,
 )
 
 AT = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
@@ -114,6 +119,16 @@ _HOP: dict[str, Any] = {
     "paid_at": AT,
 }
 
+_POSITION: dict[str, Any] = {
+    "cycle_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6S",
+    "position_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6T",
+    "kind": "remittance",
+    "payer": HOME,
+    "payee": CITY,
+    "amount_fen": 843_210,
+    "due_on": date(2026, 12, 4),
+}
+
 FACILITY_CHANGED = FacilityChanged(
     facility_code=FACILITY, name=FACILITY_NAME, kind="hospital", level="2", region=CARE, revision=1
 )
@@ -137,6 +152,29 @@ EXAMPLES: tuple[Event, ...] = (
         due_on=date(2026, 11, 20),
         working_days_left=-5,
     ),
+    ItemsEscalated(
+        facility_code=FACILITY,
+        period="2026-10",
+        party=FACILITY,
+        region=CARE,
+        level_no=1,
+        due_on=date(2026, 11, 9),
+        item_count=3,
+        amount_fen=4_000,
+        working_days_left=-5,
+    ),
+    ObjectionEscalated(
+        **_CASE,
+        objection_no=1,
+        party=HOME,
+        deciding_party=CARE,
+        region=CITY,
+        level_no=1,
+        due_on=date(2026, 11, 27),
+        working_days_left=-5,
+    ),
+    PositionDue(**_POSITION, clearing_region=CITY, provisional=False, working_days_left=2),
+    PositionEscalated(**_POSITION, region=CITY, level_no=1, working_days_left=-5),
     DueSuspended(**_CASE, kind="remittance", party=HOME, suspended_on=date(2026, 11, 20), days_left=4),
     DueResumed(**_CASE, kind="disbursement", party=CARE, due_on=date(2026, 11, 20), provisional=True),
     ObjectionRaised(
@@ -209,6 +247,14 @@ EXAMPLES: tuple[Event, ...] = (
         party=HOME,
         amount_fen=320_000,
         state="returned",
+    ),
+    WithholdingApproved(
+        withholding_id="01KAJ5T1D4GQ7X8Z2V3N4M5P9A",
+        region=CARE,
+        facility_code=FACILITY,
+        kind="retention_release",
+        amount_fen=81_000,
+        kept_fen=9_000,
     ),
     CaseClosed(**_CASE, fund_fen=843_210),
 )

@@ -13,7 +13,7 @@ from deploy.local.cluster import Cluster
 from shared.events import Envelope, Event, dead_letter_topic, new_id
 from shared.events.designation import AgreementSigned, FacilityChanged
 from shared.events.notification import MessageDelivered, MessageFailed
-from shared.events.settlement import DifferenceFound
+from shared.events.settlement import DifferenceFound, ItemsDue
 from shared.kafka import Subscription
 from shared.settings import Settings
 from tests.services.notification.conftest import Caller, Database, Enrol, Publish, eventually
@@ -256,6 +256,10 @@ _SAID = {
         "case_closed.facility H41160300001",
     ],
     "ItemsDue": ["items_due.party H41160300001"],
+    "ItemsEscalated": ["items_escalated.region 411603"],
+    "ObjectionEscalated": ["objection_escalated.region 411600"],
+    "PositionDue": ["position_due.payer 411602"],
+    "PositionEscalated": ["position_escalated.region 411600"],
     "DueEscalated": ["due_escalated.region 411600"],
     "DueSuspended": ["due_suspended.chain 411600", "due_suspended.chain 411602", "due_suspended.chain 411603"],
     "DueResumed": ["due_resumed.chain 411600", "due_resumed.chain 411602", "due_resumed.chain 411603"],
@@ -273,6 +277,7 @@ _SAID = {
     "PayoutPaid": [f"payout_paid.person {_PERSON}"],
     "PayoutRefused": [f"payout_refused.person {_PERSON}", "payout_refused.region 411602"],
     "OrderFailed": ["order_failed.party 411602"],
+    "WithholdingApproved": ["withholding_approved.facility H41160300001"],
 }
 
 
@@ -313,6 +318,20 @@ async def test_an_event_about_an_unknown_facility_is_set_aside(
 
         assert await eventually(dead) == ["notification.facility-unknown"]
     assert not await database.fetchval("SELECT 1 FROM message WHERE event_id = $1", lost.id)
+
+
+async def test_an_agency_that_stated_its_books_is_told_of_its_items(publish: Publish, database: Database) -> None:
+    """Who states need not be a facility."""
+    due = envelope(example(ItemsDue).model_copy(update={"facility_code": CARE, "party": CARE}))
+
+    await publish(due)
+
+    told = await eventually(
+        lambda: database.fetchval(
+            "SELECT recipient FROM message WHERE event_id = $1 AND channel = 'party_inbox'", due.id
+        )
+    )
+    assert told == CARE
 
 
 @pytest.mark.parametrize(

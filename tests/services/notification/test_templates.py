@@ -15,6 +15,7 @@ from services.settlement.rules.dues import DueKind
 from services.settlement.rules.objections import ObjectionState
 from services.settlement.rules.prepayments import Use
 from services.settlement.rules.statements import DifferenceClass
+from services.settlement.rules.withholdings import WithholdingKind
 from shared.personal import mask_name
 from shared.regions import RegionTree
 from tests.services.notification.examples import (
@@ -204,7 +205,8 @@ def test_the_shipped_labels_cover_the_declared_values() -> None:
     labels = yaml.safe_load(SHIPPED)["labels"]
 
     filings = {"retired_settled", "long_term_resident", "posted_worker", "referral"}
-    assert set(labels["kind"]) == filings | set(DueKind)
+    withheld = set(WithholdingKind) - {WithholdingKind.RETENTION}
+    assert set(labels["kind"]) == filings | set(DueKind) | withheld
     assert set(labels["decision"]) == set(ObjectionState) - {ObjectionState.OPEN}
     assert set(labels["difference_class"]) == set(DifferenceClass) - {DifferenceClass.AGREED}
     assert set(labels["use"]) == set(Use) - {Use.LOW}

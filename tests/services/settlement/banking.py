@@ -95,7 +95,8 @@ class Counter:
         }
         proposed = await self.finance(agency).post(f"/v1/bank-accounts/{party}/versions", body)
         assert proposed.status_code == 201, proposed.text
-        approved = await self.finance(agency, "two").post(f"/v1/bank-accounts/{party}/approval")
+        seen = {"version_no": proposed.json()["version_no"]}
+        approved = await self.finance(agency, "two").post(f"/v1/bank-accounts/{party}/approval", seen)
         assert approved.status_code == 200, approved.text
         self.accounts[party] = number
         return number
@@ -169,6 +170,7 @@ def payout_body(amount_fen: int = 320_000, **fields: Any) -> dict[str, Any]:
     }
     standard: dict[str, Any] = {
         "person_id": new_id(),
+        "person_name": fields.get("card", {}).get("holder", card["holder"]),
         "amount_fen": amount_fen,
         "fund_pay_type": "390100",
         "origin": "manual_claim",

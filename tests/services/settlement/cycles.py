@@ -78,7 +78,7 @@ class City:
     async def agree(self, region: str, **values: Any) -> None:
         """Terms of a region, as two of its officers would put them in force."""
         async with self.books.database.transaction() as tx:
-            made = await terms_store.add_terms(tx, Choice(region, date(2026, 1, 1), values), "test", "one", NOW)
+            made = await terms_store.add_terms(tx, Choice(region, date(2026, 1, 1), values), "test", "one", NOW, {})
             await terms_store.decide(tx, made.terms_no, "approved", "two", NOW)
 
     async def hear(self, *bills: DischargeSettled | SettlementReversed) -> None:

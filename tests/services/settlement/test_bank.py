@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +343,7 @@ async def test_a_status_never_settles_and_a_late_one_changes_nothing(counter: Co
     assert await counter.items([order_id]) == [("status_contradicts", None)]
 
 
-async def test_what_nobody_ordered_is_on_suspense_until_somebody_explains_it(books: Books, counter: Counter) -> None:
+async def test_what_nobody_ordered_stays_on_the_list_whatever_is_said_of_it(books: Books, counter: Counter) -> None:
     bank, suspense = await counter.balance(HOME, "bank"), await counter.balance(HOME, "suspense")
     counter.report(HOME, counter.entry(new_id(), 700), counter.entry(None, 5_000, debit=False))
     await counter.receive()
@@ -354,11 +354,11 @@ async def test_what_nobody_ordered_is_on_suspense_until_somebody_explains_it(boo
     path = f"/v1/bank-items/{listed[-1]['item_no']}/explanation"
     foreign = await counter.finance(CITY).post(path, {"note": "不是我的"})
     explained = await counter.finance(HOME).post(path, {"note": "财政专户拨入"})
-    twice = await counter.finance(HOME).post(path, {"note": "财政专户拨入"})
+    after = (await counter.finance(HOME).get("/v1/bank-items", open=True, kind="entry_unknown")).json()["items"]
     assert [item["amount_fen"] for item in listed[-2:]] == [700, 5_000]
     assert codes(foreign) == ["auth.not-your-area"]
-    assert (explained.json()["closed_as"], explained.json()["closed_by"]) == ("explained", f"one@{HOME}")
-    assert codes(twice) == ["settlement.bank-item-closed"]
+    assert codes(explained) == ["settlement.bank-item-on-suspense"]
+    assert after == listed
     await holds(books)
 
 
@@ -417,6 +417,8 @@ async def test_files_that_cannot_be_read_are_set_aside(counter: Counter, act_as:
     unknown = small_bank.notification(new_id(), account_no(), [counter.entry(None, 1)], counter.today)
     counter.put(unknown, "unknown.xml")
     counter.put(small_bank.status_report(new_id(), new_id(), [], "ACCP"), "nobatch.xml")
+    never = [small_bank.entry("r", None, 1, date(9999, 12, 31))]
+    counter.put(small_bank.notification(new_id(), account_no(), never, counter.today), "day.xml")
     counter.put("x", "name.txt")
     await counter.receive()
 
@@ -430,6 +432,7 @@ async def test_files_that_cannot_be_read_are_set_aside(counter: Counter, act_as:
         "large": "too_large",
         "unknown.xml.why": "account_unknown",
         "nobatch.xml.why": "batch_unknown",
+        "day.xml.why": "day",
         "name.txt.why": "name",
     }
     listed = (await act_as("operator", "operations").get("/v1/bank-items", kind="file_refused", limit=200)).json()
@@ -554,12 +557,13 @@ async def test_accounts_are_kept_by_two_and_never_shown(counter: Counter, books:
     nobody = await one.post("/v1/bank-accounts/H00000000000/versions", body)
     first = await one.post(f"{path}/versions", body)
     waits = await one.post(f"{path}/versions", body)
-    alone = await one.post(f"{path}/approval")
-    stranger = await counter.finance(HOME, "two").post(f"{path}/approval")
-    approved = await two.post(f"{path}/approval")
-    nothing = await two.post(f"{path}/approval")
+    seen = {"version_no": 1}
+    alone = await one.post(f"{path}/approval", seen)
+    stranger = await counter.finance(HOME, "two").post(f"{path}/approval", seen)
+    approved = await two.post(f"{path}/approval", seen)
+    nothing = await two.post(f"{path}/approval", seen)
     await one.post(f"{path}/versions", body | {"account_no": account_no()})
-    declined = await two.post(f"{path}/refusal")
+    declined = await two.post(f"{path}/refusal", {"version_no": 2})
     shown = await one.get(path)
 
     assert codes(bad) == ["settlement.account-invalid", "settlement.bank-code-invalid"]

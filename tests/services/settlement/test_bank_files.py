@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -100,7 +104,7 @@ def test_entries_and_the_closing_balance_are_read() -> None:
     entries = [
         small_bank.entry("R1", "A", 123_456, DAY),
         small_bank.entry("R2", "A", 56, DAY, debit=False, reason="AC04"),
-        small_bank.entry("R3", None, 10**15, DAY),
+        small_bank.entry("R3", None, 10**13, DAY),
     ]
 
     notified = read(small_bank.notification("N1", OWN.account_no, entries, DAY).encode())
@@ -109,7 +113,7 @@ def test_entries_and_the_closing_balance_are_read() -> None:
     lines = [
         BankLine("R1", "A", True, 123_456, DAY, None),
         BankLine("R2", "A", False, 56, DAY, "AC04"),
-        BankLine("R3", "", True, 10**15, DAY, None),
+        BankLine("R3", "", True, 10**13, DAY, None),
     ]
     assert notified == AccountMessage("camt.054", "N1", [AccountReport(OWN.account_no, lines, None)])
     closing = Closing(DAY, -500)
@@ -117,6 +121,7 @@ def test_entries_and_the_closing_balance_are_read() -> None:
 
 
 GOOD = small_bank.notification("N1", OWN.account_no, [small_bank.entry("R1", "A", 100, DAY)], DAY)
+NAMELESS = GOOD.replace("<AcctSvcrRef>R1</AcctSvcrRef>", "").replace("<EndToEndId>A</EndToEndId>", "")
 BOMB = '<!DOCTYPE d [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]>'
 EXTERNAL = '<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
 
@@ -133,14 +138,17 @@ EXTERNAL = '<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
         (GOOD.replace("camt.054.001.08", "camt.054.001.02"), Fault.NAMESPACE),
         (GOOD.replace(' xmlns="urn:iso:std:iso:20022:tech:xsd:camt.054.001.08"', ""), Fault.NAMESPACE),
         (write(BATCH).decode(), Fault.NAMESPACE),
-        (GOOD.replace("<AcctSvcrRef>R1</AcctSvcrRef>", ""), Fault.STRUCTURE),
+        (NAMELESS, Fault.STRUCTURE),
         (GOOD.replace("<BookgDt><Dt>2026-11-05</Dt></BookgDt>", ""), Fault.STRUCTURE),
         (GOOD.replace("<Dt>2026-11-05</Dt>", "<Dt>2026-02-31</Dt>"), Fault.STRUCTURE),
         (GOOD.replace("<MsgId>N1</MsgId>", ""), Fault.STRUCTURE),
         (GOOD.replace("DBIT", "DEBT"), Fault.STRUCTURE),
         (GOOD.replace("<Sts>", "<Surprise>1</Surprise><Sts>"), Fault.STRUCTURE),
         (GOOD.replace("<Sts>", "<a>" * 70 + "</a>" * 70 + "<Sts>"), Fault.STRUCTURE),
+        (GOOD.replace("<Cd>BOOK</Cd>", "<Cd>DONE</Cd>"), Fault.STRUCTURE),
+        (GOOD.replace("<Cd>BOOK</Cd>", ""), Fault.STRUCTURE),
         (GOOD.replace("CNY", "USD"), Fault.CURRENCY),
+        (GOOD.replace("</Id></Acct>", "</Id><Ccy>USD</Ccy></Acct>"), Fault.CURRENCY),
         (GOOD.replace(">1.00<", ">1.001<"), Fault.AMOUNT),
         (GOOD.replace(">1.00<", ">-1.00<"), Fault.AMOUNT),
         (GOOD.replace(">1.00<", ">NaN<"), Fault.AMOUNT),
@@ -267,3 +275,52 @@ def test_what_is_no_plain_file_of_a_plain_name_is_not_read(tmp_path: Path) -> No
 )
 def test_numbers_of_accounts(account_no: str, bank_code: str, card: bool, codes: list[str]) -> None:
     assert [refusal.code for refusal in check_account(account_no, bank_code, card=card)] == codes
+
+
+SOUND = {
+    "notification": small_bank.notification(
+        "N1",
+        OWN.account_no,
+        [small_bank.entry("R1", "A", 100, DAY), small_bank.entry("R2", "A", 56, DAY, debit=False, reason="AC04")],
+        DAY,
+    ),
+    "statement": small_bank.statement("M1", OWN.account_no, [small_bank.entry("R1", "A", 100, DAY)], DAY, -500),
+    "status": small_bank.status_report("S1", "B1", [small_bank._status_line("B", "RJCT", "AC04")], "ACCP"),
+}
+
+
+def _mutated(text: str) -> Iterator[tuple[str, bytes]]:
+    """The message with each of its elements left out, emptied, doubled, or with nonsense in it."""
+    whole = ElementTree.fromstring(text)  # noqa: S314 - the test wrote it
+    for number, how in itertools.product(range(1, len(list(whole.iter()))), ("without", "empty", "nonsense", "twice")):
+        root = copy.deepcopy(whole)
+        element = list(root.iter())[number]
+        parent = next(one for one in root.iter() if element in list(one))
+        name = element.tag.partition("}")[2]
+        if how == "without":
+            parent.remove(element)
+        elif how == "twice":
+            parent.append(copy.deepcopy(element))
+        else:
+            element.clear()
+            element.text = "\u202e=1+1" if how == "nonsense" else None
+        yield f"{how} {name}", ElementTree.tostring(root)
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_a_message_with_any_defect_is_understood_or_refused(kind: str) -> None:
+    """Never another error: such a file would be read again for ever."""
+    refused: dict[str, str] = {}
+    for what, content in _mutated(SOUND[kind]):
+        try:
+            read(content)
+        except MessageFaulty as faulty:
+            refused.setdefault(what, str(faulty))
+
+    assert not any("=1+1" in detail for detail in refused.values())
+    assert refused["without MsgId"] == "structure: MsgId is missing"
+    if kind != "status":
+        assert refused["without Amt"] == "structure: Amt is missing"
+        assert refused["empty CdtDbtInd"] == "structure: CdtDbtInd is missing"
+        assert refused["without Sts"] == "structure: Sts is missing"
+        assert refused["empty Dt"] == "structure: Dt is missing"

@@ -59,10 +59,15 @@ class Desk:
         """From now on the county pays by bank; both ends have accounts."""
         await self.city.agree(self.payer, payment_way=PaymentWay.BANK)
         for party in (self.payer, self.city.code):
-            account = Creditor(party, account_no(), "102508000017")
-            opening = (date(2026, 1, 1), 0)
-            await bank_accounts.propose(self.parts, finance(party), party, account, opening, NOW)
-            await bank_accounts.decide(self.parts, finance(party, "two"), party, NOW, approved=True)
+            await self.account(party)
+
+    async def account(self, party: str) -> str:
+        """The first account of an agency."""
+        account = Creditor(party, account_no(), "102508000017")
+        opening = (date(2026, 1, 1), 0)
+        await bank_accounts.propose(self.parts, finance(party), party, account, opening, NOW)
+        await bank_accounts.decide(self.parts, finance(party, "two"), party, 1, NOW, approved=True)
+        return account.account_no
 
     async def order(self, purpose: Purpose, reference: str) -> str:
         """Its order, proposed and approved."""

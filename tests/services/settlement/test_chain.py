@@ -174,7 +174,7 @@ async def test_the_database_writes_the_canonical_form_of_the_rule(books: Books, 
     case_id = await books.value("SELECT case_id FROM bill WHERE settlement_id = $1", bills[0])
     async with undone(owner):
         await owner.execute(
-            "INSERT INTO ledger_transaction VALUES ('T:1', 'reversal', $1, '2026-02', '1969-12-31', $2, '')",
+            "INSERT INTO ledger_transaction VALUES ('T:1', 'reversal', $1, '2026-02', '1990-01-01', $2, '')",
             case_id,
             booked_at,
         )
@@ -184,7 +184,7 @@ async def test_the_database_writes_the_canonical_form_of_the_rule(books: Books, 
         )
         found = await store.canonical_of(owner, ["T:1"])  # type: ignore[arg-type]
 
-    day = datetime(1969, 12, 31, tzinfo=UTC).date()
+    day = datetime(1990, 1, 1, tzinfo=UTC).date()
     assert found == {"T:1": canonical("T:1", "reversal", case_id, "2026-02", day, booked_at, "", entries)}
 
 

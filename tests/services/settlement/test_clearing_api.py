@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.events import new_id
 from tests.services.settlement.cycles import City
 from tests.services.settlement.fixtures import ActAs, Caller
 from tests.services.settlement.test_money import Month
@@ -14,8 +15,8 @@ from tests.services.settlement.world import Books, Hospital
 
 CHANGSHA, CARE, HOME = "430100", "430102", "430121"
 """A city where nothing else of the tests is, and two of its counties."""
-LENDER, COLLECTING = "430103", "430104"
-"""A county that owes nobody anything, and one that collects what its facilities owe."""
+LENDER, COLLECTING, CARRYING = "430103", "430104", "430105"
+"""A county that owes nobody anything, one that collects what its facilities owe, and one that carries it."""
 
 
 @pytest.fixture
@@ -157,6 +158,39 @@ async def test_a_facility_pays_what_is_collected_from_it(books: Books, act_as: A
 
     await pay(act_as, hospital.code, "position", position["position_id"])
 
+    assert (await month.case(found["case_id"]))["state"] == "closed"
+
+
+async def test_what_was_carried_is_collected_from_a_facility_that_earns_nothing_more(
+    books: Books, act_as: ActAs
+) -> None:
+    await City(books).agree(CARRYING, negative_rule="carry")
+    hospital = Hospital(region=CARRYING)
+    reversal = hospital.reversal(hospital.bill(CARRYING))
+    await books.hear(hospital.changed(), reversal)
+    await submit(act_as("facility", hospital.code), hospital, [reversal])
+    month = Month(act_as, hospital)
+    (found,) = await month.cases()
+    await month.confirm(found)
+    agency, facility = act_as("finance", CARRYING), act_as("facility", hospital.code)
+    cycle = (await agency.post("/v1/clearing-cycles")).json()
+    carried = (await positions(facility, cycle))[hospital.code, CARRYING]
+    path = f"/v1/clearing-positions/{carried['position_id']}/collection"
+    unpayable = await facility.post("/v1/orders", {"purpose": "position", "references": [carried["position_id"]]})
+    foreign = await act_as("finance", CHANGSHA).post(path)
+    unknown = await agency.post(f"/v1/clearing-positions/{new_id()}/collection")
+    case = await month.case(found["case_id"])
+    collected = await agency.post(path)
+    twice = await agency.post(path)
+
+    assert (carried["state"], carried["due_on"]) == ("carried", None)
+    assert case["dues"] == [], "nobody is late with what is carried"
+    assert [error["code"] for error in unpayable.json()["items"][0]["errors"]] == ["settlement.position-not-open"]
+    assert codes(foreign) == ["auth.not-your-area"]
+    assert codes(unknown) == ["settlement.position-unknown"]
+    assert (collected.json()["state"], collected.json()["due_on"] is None) == ("open", False)
+    assert codes(twice) == ["settlement.position-not-open"]
+    await pay(act_as, hospital.code, "position", carried["position_id"])
     assert (await month.case(found["case_id"]))["state"] == "closed"
 
 

@@ -33,7 +33,7 @@ from services.settlement.use_cases.confirmations import deem_confirmed
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import remind
 from shared.events.claims import DischargeSettled, SettlementReversed
-from shared.events.settlement import DueEscalated, ItemsDue, PartyConfirmed, Reconciled
+from shared.events.settlement import DueEscalated, ItemsDue, ItemsEscalated, PartyConfirmed, Reconciled
 from shared.workdays import WorkCalendar, shanghai_day
 from tests.services.settlement.fixtures import ActAs, Heard, Owner, waits
 from tests.services.settlement.test_money import Month
@@ -580,3 +580,41 @@ async def test_work_items_are_reminded_of_together_and_once(
     assert set(sent.values()) == {1}
     assert {(party, count) for party, _, count in sent} == {(hospital.code, 1), (HUAIYANG, 1)}
     assert len([party for party, *_ in sent if party == HUAIYANG]) == 3
+
+
+async def test_who_does_not_deal_with_items_is_told_of_above(
+    books: Books, act_as: ActAs, hospital: Hospital, heard: Heard
+) -> None:
+    month = await differing_month(books, act_as, hospital)
+    (due_on,) = {
+        row["due_on"] for row in await books.rows("SELECT due_on FROM work_item WHERE party = $1", hospital.code)
+    }
+    fifth, tenth = CALENDAR.add(due_on, 5).day, CALENDAR.add(due_on, 10).day
+
+    await escalate(parts_of(books), at(fifth - timedelta(days=1)))
+    early = [e for e in await heard(f"{hospital.code}:{hospital.month}") if isinstance(e, ItemsEscalated)]
+    for day in (fifth, fifth, due_on, tenth, fifth):
+        await escalate(parts_of(books), at(day))
+    listed = {
+        region: [t for t in await agenda(month.of(region), hospital) if t["ref"].startswith("late items")]
+        for region in (HUAIYANG, ZHOUKOU)
+    }
+    resolution = f"/v1/statements/{await books.value(STATEMENT_OF, hospital.code)}/resolution"
+    await act_as("officer", HUAIYANG, "one").post(resolution, {"reason": "以账面为准"})
+    await act_as("officer", HUAIYANG, "two").post(f"{resolution}/approval")
+    after = [t for t in await agenda(month.of(HUAIYANG), hospital) if t["ref"].startswith("late items")]
+
+    assert early == []
+    told = [e for e in await heard(f"{hospital.code}:{hospital.month}") if isinstance(e, ItemsEscalated)]
+    assert Counter((e.party, e.region, e.level_no, e.item_count) for e in told) == {
+        (hospital.code, HUAIYANG, 1, 1): 1,
+        (hospital.code, ZHOUKOU, 2, 1): 1,
+        (HUAIYANG, ZHOUKOU, 1, 1): 1,
+        (HUAIYANG, HENAN, 2, 1): 1,
+    }
+    assert [(t["concerns"], t["number"]) for t in listed[HUAIYANG]] == [(hospital.code, 1)]
+    assert sorted((t["concerns"], t["number"]) for t in listed[ZHOUKOU]) == [(HUAIYANG, 1), (hospital.code, 2)]
+    assert after == []
+
+
+STATEMENT_OF = "SELECT statement_id FROM statement WHERE party = $1 ORDER BY version_no DESC LIMIT 1"

@@ -252,7 +252,7 @@ async def test_what_nobody_ordered_is_not_settled(city: City) -> None:
 
 
 async def test_clocks_move_with_the_money(city: City) -> None:
-    """A position of the city waits; when the counties paid, its days begin, and so do those of its cases' dues."""
+    """A position of the city waits; when the counties paid, its days begin: it is due, not the hops of its cases."""
     await city.agree(city.code, netting=Netting.MULTILATERAL, disbursement_working_days=3)
     _, _, first, _ = await two_ways(city)
     cycle = await city.cut()
@@ -270,7 +270,6 @@ async def test_clocks_move_with_the_money(city: City) -> None:
     )
     assert {tuple(row)[:2] + tuple(row)[3:] for row in rows} == {
         (city.county(2), "remittance", False),
-        (city.code, "disbursement", True),
     }
 
 
@@ -355,9 +354,12 @@ async def test_part_is_paid_in_the_order_of_confirmation(city: City) -> None:
 
     with pytest.raises(Refused) as refused:
         await city.apply_rule(unpaid)
+    with pytest.raises(Refused) as in_full:
+        await city.apply_rule(unpaid, available_fen=100_000)
     left = await city.apply_rule(unpaid, available_fen=80_000)
 
     assert [r.code for r in refused.value.refusals] == ["settlement.available-missing"]
+    assert [r.code for r in in_full.value.refusals] == ["settlement.available-in-full"]
     assert left == list(second.values())
     rest = (await city.positions(cycle))[city.county(3), city.code]
     assert (rest.amount_fen, rest.due_on) == (70_000, unpaid.due_on), "it is as late as it was"
@@ -422,6 +424,29 @@ async def test_what_a_facility_owes_is_carried_until_it_earns_again(city: City) 
     assert await city.balances("receivable", "payable", "clearing") == {}
     states = "SELECT settled_by FROM clearing_position WHERE payer = $1 OR payee = $1 ORDER BY position_id"
     assert [row[0] for row in await city.books.rows(states, hospital.code)] == ["payment", "later_position", "payment"]
+    await proves(city)
+
+
+async def test_what_a_facility_still_owes_is_carried_on(city: City) -> None:
+    """It earns less than it owes: the cycle is cut all the same, and the rest waits for the next one."""
+    await city.agree(city.code, netting=Netting.MULTILATERAL)
+    await city.agree(city.county(1), negative_rule="carry")
+    hospital = city.hospital(1)
+    owed = await city.confirmed(hospital, hospital.reversal(hospital.bill(city.county(2), 60_000, 0)))
+    await city.pay_all(await city.cut())
+    waits = []
+    for month, earned_fen in (("2026-11", 20_000), ("2026-12", 70_000)):
+        hospital.month = month
+        await city.confirmed(hospital, hospital.bill(city.county(3), earned_fen, 0))
+        cycle = await city.cut(LATE)
+        own = {pair: p for pair, p in (await city.positions(cycle)).items() if hospital.code in pair}
+        waits += [(pair, p.amount_fen, p.brought_fen, p.state) for pair, p in own.items()]
+        await city.pay_all(cycle, LATE)
+
+    owes, earns = (hospital.code, city.county(1)), (city.county(1), hospital.code)
+    assert waits == [(owes, 40_000, 60_000, "carried"), (earns, 30_000, -40_000, "open")]
+    assert await city.states(*owed.values()) == ["closed"]
+    assert await city.balances("receivable", "payable", "clearing") == {}
     await proves(city)
 
 

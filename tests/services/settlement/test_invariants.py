@@ -206,7 +206,7 @@ async def test_a_violation_stays_until_it_is_gone(
         for change, expected in ((double, {BILL, HOPS}), ("SELECT $1", {BILL, HOPS}), (halve, set())):
             await owner.execute(change, bill.settlement_id)
             with caplog.at_level(logging.CRITICAL):
-                check, _ = await watching._recent(owner, 100, NOW)  # type: ignore[arg-type]
+                check, _ = await watching._recent(owner, SettlementSettings(invariants_batch_max=100), NOW)  # type: ignore[arg-type]
                 watching._tell(check, Gauges())
             await store.save(owner, check)  # type: ignore[arg-type]
             assert {violation.invariant for violation in check.findings} == expected

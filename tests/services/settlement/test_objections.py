@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,12 +16,14 @@ import pytest
 from services.settlement.rules.cases import Case, State, confirm
 from services.settlement.rules.objections import Objection, ObjectionState, check_decision, check_objection, decides
 from services.settlement.store.invariants import violations
+from services.settlement.use_cases.clocks import escalate
 from services.settlement.use_cases.proof import prove
+from services.settlement.use_cases.reminders import remind
 from shared.events.claims import DischargeSettled, SettlementReversed
-from shared.events.settlement import ObjectionDecided, ObjectionRaised
-from shared.workdays import month_of, shanghai_day
+from shared.events.settlement import ObjectionDecided, ObjectionEscalated, ObjectionRaised
+from shared.workdays import WorkCalendar, month_of, shanghai_day
 from tests.services.settlement.fixtures import ActAs, Heard, Owner
-from tests.services.settlement.test_clocks import agenda, parts_of
+from tests.services.settlement.test_clocks import agenda, at, parts_of
 from tests.services.settlement.test_money import Month
 from tests.services.settlement.test_statements import codes, submit
 from tests.services.settlement.world import CHAIN, HUAIYANG, XIANGCHENG, ZHOUKOU, Books, Hospital
@@ -157,6 +160,10 @@ class Contested:
         body = None if how == "withdrawal" else {"reason": "已核实"}
         caller = self.month.of(party) if how == "withdrawal" else self.act_as("officer", party, subject)
         return await caller.post(f"/v1/objections/{objection_no}/{how}", body)
+
+    async def steps(self) -> list[str]:
+        """The history of the case."""
+        return [step["step"] for step in (await self.case())["history"]]
 
     async def later_case(self) -> dict[str, Any] | None:
         """The case of the next month, into which bills are carried."""
@@ -357,12 +364,115 @@ async def test_the_objectors_clock_waits_for_the_decision(contested: Contested) 
     assert {party for party, on in stood(standing).items() if on} == {XIANGCHENG}
     assert stood(still)[XIANGCHENG] == today, "one objection is open still"
     assert stood(running)[XIANGCHENG] is None
-    (suspension,) = running["suspensions"]
-    assert (suspension["suspended_by"], suspension["reason"]) == (None, "objection")
+    assert [(s["suspended_by"], s["objection_no"], s["resumed_by"]) for s in running["suspensions"]] == [
+        (None, first["objection_no"], "two"),
+        (None, second["objection_no"], "two"),
+    ]
     assert [(task["number"], task["concerns"]) for task in to_decide] == [
         (first["objection_no"], XIANGCHENG),
         (second["objection_no"], XIANGCHENG),
     ]
+
+
+@pytest.mark.parametrize("ends_first", ["objection", "officer"])
+@pytest.mark.parametrize("stops_first", ["objection", "officer"])
+async def test_a_clock_with_two_reasons_to_stand_still_runs_when_both_have_ended(
+    contested: Contested, stops_first: str, ends_first: str
+) -> None:
+    """An objection that ends lifts its own suspension, and never an officer's; nor the other way round."""
+    case_id = (await contested.case())["case_id"]
+    officer = contested.act_as("officer", XIANGCHENG)
+    path = f"/v1/cases/{case_id}/dues/reconciliation/{XIANGCHENG}"
+    raised: dict[str, Any] = {}
+
+    async def stop(what: str) -> None:
+        if what == "objection":
+            raised.update((await contested.object(XIANGCHENG, contested.bills[0])).json())
+        else:
+            answer = await officer.post(f"{path}/suspension", {"reason": "等待补充材料", "papers": ["费用清单"]})
+            assert answer.status_code == 200, answer.text
+
+    async def end(what: str) -> None:
+        if what == "objection":
+            ended = await contested.decide(raised["objection_no"], "rejection")
+        else:
+            ended = await officer.post(f"{path}/resumption")
+        assert ended.status_code == 200, ended.text
+
+    async def stands() -> bool:
+        (due,) = [due for due in (await contested.case())["dues"] if due["party"] == XIANGCHENG]
+        return due["suspended_on"] is not None
+
+    both = ["objection", "officer"]
+    for what in sorted(both, key=lambda one: one != stops_first):
+        await stop(what)
+    ends = sorted(both, key=lambda one: one != ends_first)
+    await end(ends[0])
+    after_one = await stands()
+    await end(ends[1])
+
+    assert after_one, "the other reason still stands"
+    assert not await stands()
+    suspensions = (await contested.case())["suspensions"]
+    assert Counter(s["objection_no"] is None for s in suspensions) == {True: 1, False: 1}
+    assert all(s["resumed_on"] for s in suspensions)
+    resumed = [e for e in await contested.steps() if e.startswith("resume")]
+    assert resumed == ["resume_reconciliation"]
+
+
+async def test_an_officer_does_not_lift_an_objections_suspension(contested: Contested) -> None:
+    case_id = (await contested.case())["case_id"]
+    await contested.object(XIANGCHENG, contested.bills[0])
+    path = f"/v1/cases/{case_id}/dues/reconciliation/{XIANGCHENG}/resumption"
+
+    refused = await contested.act_as("officer", XIANGCHENG).post(path)
+
+    assert codes(refused) == ["settlement.due-not-suspended"]
+    (due,) = [due for due in (await contested.case())["dues"] if due["party"] == XIANGCHENG]
+    assert due["suspended_on"] is not None
+
+
+async def test_who_does_not_decide_is_told_of_above(contested: Contested, heard: Heard) -> None:
+    raised = (await contested.object(XIANGCHENG, contested.bills[0])).json()
+    case_id = (await contested.case())["case_id"]
+    parts, due_on = parts_of(contested.books), date.fromisoformat(raised["due_on"])
+    fifth, tenth = (parts.calendar.add(due_on, n).day for n in (5, 10))
+    city = contested.month.of(ZHOUKOU)
+
+    async def late() -> list[tuple[Any, ...]]:
+        found = [task for task in await agenda(city, contested.hospital) if task["ref"].startswith("late objection")]
+        return [(task["concerns"], task["number"], task["case_id"]) for task in found]
+
+    await escalate(parts, at(fifth - timedelta(days=1)))
+    early = await late()
+    for day in (fifth, fifth, due_on, tenth, fifth):
+        await escalate(parts, at(day))
+    listed = await late()
+    await contested.decide(raised["objection_no"], "rejection")
+
+    told = [event for event in await heard(case_id) if isinstance(event, ObjectionEscalated)]
+    assert early == []
+    assert Counter((e.deciding_party, e.region, e.level_no) for e in told) == {
+        (HUAIYANG, ZHOUKOU, 1): 1,
+        (HUAIYANG, "410000", 2): 1,
+    }
+    assert listed == [(HUAIYANG, 1, case_id)]
+    assert await late() == []
+
+
+async def test_another_calendar_moves_objections(contested: Contested) -> None:
+    raised = (await contested.object(XIANGCHENG, contested.bills[0])).json()
+    due_on, today = date.fromisoformat(raised["due_on"]), shanghai_day(datetime.now(UTC))
+    calendar = WorkCalendar()
+    closed = WorkCalendar(overrides={calendar.add(today, 1).day: False})
+    query = "SELECT due_on FROM objection WHERE objection_no = $1"
+
+    await remind(parts_of(contested.books, closed), at(today))
+    moved = await contested.books.value(query, raised["objection_no"])
+    await remind(parts_of(contested.books), at(today))
+
+    assert moved == calendar.add(due_on, 1).day
+    assert await contested.books.value(query, raised["objection_no"]) == due_on
 
 
 async def test_two_objections_to_one_bill_at_once_are_one(contested: Contested) -> None:

@@ -89,10 +89,10 @@ async def test_refused_by_the_bank_it_waits_for_another_card(books: Books, count
     card = {**payout_body()["card"], "account_no": OTHER_CARD}
     clerk, head = counter.officer(HOME), counter.officer(HOME, "head")
     bad = await clerk.post(f"/v1/payouts/{payout_id}/cards", card | {"account_no": "6217000010001234568"})
-    none_yet = await head.post(f"/v1/payouts/{payout_id}/card-approval")
+    none_yet = await head.post(f"/v1/payouts/{payout_id}/card-approval", {"card_no": 1})
     new = await clerk.post(f"/v1/payouts/{payout_id}/cards", card)
-    alone = await clerk.post(f"/v1/payouts/{payout_id}/card-approval")
-    good = await head.post(f"/v1/payouts/{payout_id}/card-approval")
+    alone = await clerk.post(f"/v1/payouts/{payout_id}/card-approval", {"card_no": 2})
+    good = await head.post(f"/v1/payouts/{payout_id}/card-approval", {"card_no": 2})
     again = await counter.finance(HOME, "three").post(f"/v1/orders/{order_id}/repeat")
     await counter.finance(HOME, "two").post("/v1/order-approvals", {"order_ids": [again.json()["order_id"]]})
     await counter.send()
@@ -136,6 +136,29 @@ async def test_money_that_comes_back_is_owed_again(books: Books, counter: Counte
     assert (await payout(counter, payout_id))["state"] == "paid"
     assert await counter.balance(HOME, "bank") - bank == -320_000
     assert await counter.balance(HOME, "benefits_payable") == owed
+    await holds(books)
+
+
+async def test_a_paid_payout_stays_paid_when_only_a_surplus_comes_back(books: Books, counter: Counter) -> None:
+    owed = await counter.balance(HOME, "benefits_payable")
+    payout_id = await approved(counter)
+    order_id = await ordered(counter, payout_id)
+    await counter.send()
+    counter.report(HOME, counter.entry(order_id, 120_000))
+    await counter.receive()
+    again = await ordered(counter, payout_id)
+    await counter.send()
+    for entry in (
+        counter.entry(order_id, 200_000),
+        counter.entry(again, 200_000),
+        counter.entry(again, 200_000, debit=False, reason="AC04"),
+    ):
+        counter.report(HOME, entry)
+        await counter.receive()
+
+    found = await payout(counter, payout_id)
+    assert (found["state"], found["refusal"], await counter.balance(HOME, "benefits_payable")) == ("paid", None, owed)
+    assert (await counter.order(again, HOME))["state"] == "returned"
     await holds(books)
 
 

@@ -9,7 +9,7 @@ from services.settlement.rules.terms import Netting
 from services.settlement.store import cycles as reading
 from services.settlement.store import prepayments as store
 from services.settlement.store.prepayments import Movement, Prepayment
-from services.settlement.use_cases import prepayments
+from services.settlement.use_cases import prepayments, unpaid
 from shared.auth import Principal, Role
 from shared.refusals import Refused
 from tests.services.settlement.cycles import LATE, NOW, City, by_pair
@@ -25,9 +25,9 @@ async def city(books: Books) -> City:
     return made
 
 
-def finance(party: str) -> Principal:
+def finance(party: str, subject: str = "clerk") -> Principal:
     """Somebody of an agency's finance."""
-    return Principal("clerk", Role.FINANCE, party)
+    return Principal(subject, Role.FINANCE, party)
 
 
 async def lend(city: City, county: int, amount_fen: int) -> Movement:
@@ -94,6 +94,52 @@ async def test_a_late_position_is_paid_out_of_the_prepayment(city: City) -> None
     assert await city.states(*cases.values()) == ["closed"]
     assert await city.balances("receivable", "payable", "clearing") == {}
     await proves(city)
+
+
+async def test_who_wants_a_prepayment_drawn_on_does_not_decide_it(city: City) -> None:
+    """Two people of the clearing agency, because it is another's money: the first alone moves nothing."""
+    await lend(city, 2, 100_000)
+    await owed(city, 2, 60_000)
+    cycle = await city.cut()
+    pair = (city.county(2), city.code)
+    position_id = (await city.positions(cycle))[pair].position_id
+
+    async def approve(who: Principal) -> list[str]:
+        async with city.books.database.transaction() as tx:
+            return await unpaid.approve_draw(city.parts, tx, who, position_id, LATE)
+
+    async def refused(who: Principal) -> list[str]:
+        with pytest.raises(Refused) as caught:
+            await approve(who)
+        return [refusal.code for refusal in caught.value.refusals]
+
+    early = await refused(finance(city.code, "chief"))
+    async with city.books.database.transaction() as tx:
+        left = await unpaid.deal(city.parts, tx, finance(city.code), position_id, None, LATE)
+    waiting = (await city.positions(cycle))[pair].state, (await prepayment(city, 2)).held_fen
+    alone = await refused(finance(city.code))
+    stranger = await refused(finance(city.county(1), "chief"))
+    done = await approve(finance(city.code, "chief"))
+    again = await refused(finance(city.code, "third"))
+
+    assert (left, waiting) == (None, ("open", 100_000))
+    assert early == ["settlement.draw-missing"]
+    assert alone == ["settlement.same-person"]
+    assert stranger == ["auth.not-your-area"]
+    assert (done, (await prepayment(city, 2)).held_fen) == ([], 40_000)
+    assert again == ["settlement.position-not-open"]
+    await proves(city)
+
+
+async def test_what_postpones_takes_nobodys_money_and_one_person_applies_it(city: City) -> None:
+    await city.agree(city.county(2), unpaid_rule="postpone")
+    cases = await owed(city, 2, 60_000)
+    position = (await city.positions(await city.cut()))[city.county(2), city.code]
+
+    async with city.books.database.transaction() as tx:
+        left = await unpaid.deal(city.parts, tx, finance(city.code), position.position_id, None, LATE)
+
+    assert left == list(cases.values())
 
 
 async def test_what_it_does_not_reach_leaves_the_cycle(city: City) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from services.settlement.store.statements import try_lock_match
 from tests.services.settlement.fixtures import ActAs
 from tests.services.settlement.test_money import Month
 from tests.services.settlement.test_statements import Bills, codes, send_lines, submit
@@ -63,3 +64,23 @@ async def test_confirmation_races_a_late_reversal(
         assert period == hospital.month
         assert set(codes(answer)) <= {"settlement.case-not-matched", "settlement.numbers-changed"}
         assert await books.value("SELECT count(*) FROM confirmation WHERE case_id = $1", case["case_id"]) == 0
+
+
+async def test_a_second_match_of_a_statement_is_told_of_the_first(
+    books: Books, hospital: Hospital, act_as: ActAs
+) -> None:
+    """A match of a large month takes longer than anybody waits for a lock: nobody waits, and no outage is reported."""
+    bills: Bills = [hospital.bill(), hospital.bill()]
+    await books.hear(*bills)
+    his = act_as("facility", hospital.code)
+    statement = await submit(his, hospital, bills[1:])
+    await send_lines(his, statement, bills[1:])
+    path = f"/v1/statements/{statement['statement_id']}/match"
+
+    async with books.database.transaction() as tx:
+        assert await try_lock_match(tx, statement["statement_id"])
+        told = await his.post(path)
+    after = await his.post(path)
+
+    assert (told.status_code, codes(told)) == (409, ["settlement.match-running"])
+    assert (after.status_code, after.json()["state"]) == (200, "differences")

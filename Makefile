@@ -8,7 +8,7 @@ DEVELOPS := $(VENV)/.installed-to-develop
 SECRETS = $${SIFANG_SECRETS_DIR:-.local/secrets}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint format docs bench bench-settle bench-policy bench-reconcile simulate token status reset verify-ledger archive dead-letters lock
+.PHONY: help setup run demo test reference lint format docs bench bench-settle bench-policy bench-reconcile bench-beside simulate token status reset verify-ledger archive dead-letters lock
 unexport PYTHONPATH PYTHONHOME
 
 help: ## List what can be made
@@ -34,6 +34,10 @@ test: $(DEVELOPS) ## Run the tests; ARGS="-k word" for some of them
 	@$(PY) -m deploy.local fetch
 	@$(PY) -m deploy.testing $(ARGS)
 
+CASES ?= 100000
+reference: $(DEVELOPS) ## Hold the policy engine against the slow second implementation on 100,000 made-up bills; CASES=1000000 for more
+	@SIFANG_POLICY_CASES=$(CASES) $(PY) -m pytest tests/policy/test_reference.py
+
 lint: $(DEVELOPS) ## Check style, types, imports, generated documents and house rules
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -58,8 +62,11 @@ bench-settle: $(DEVELOPS) ## Measure settlement alone, within a minute; ends wit
 bench-policy: $(DEVELOPS) ## Measure the policy engine alone, within a minute; ends with one JSON line
 	@$(PY) -m tests.bench policy
 
-bench-reconcile: $(DEVELOPS) ## Measure the match of a month of a million bills; ends with one JSON line; ARGS="--bills 6000000"
-	@$(PY) -m tests.bench reconcile $(ARGS)
+bench-reconcile: $(DEVELOPS) ## Measure match and closing of a month of half a million bills, within a minute; ends with one JSON line; ARGS="--bills 6000000"
+	@$(PY) -m tests.bench reconcile --bills 500000 $(ARGS)
+
+bench-beside: $(DEVELOPS) ## Measure settlement at discharge while a month of a million bills is closed; ends with one JSON line
+	@$(PY) -m tests.bench beside $(ARGS)
 
 simulate: $(DEVELOPS) ## Play random months against a model of the books; ARGS="--first 1 --count 2000"
 	@$(PY) -m tests.simulation $(ARGS)

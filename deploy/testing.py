@@ -12,8 +12,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-BESIDE = ("tests/policy", "tests/services/settlement", "tests/simulation")
-"""About half of the work: what computes, and what looks at the books, with hardly a time limit."""
+BESIDE = ("tests/policy", "tests/demo", "tests/services/settlement", "tests/simulation")
+"""About half of the work: what computes, plays and looks at the books, with hardly a time limit."""
 NICENESS = 5
 """The others kill processes and wait for what follows."""
 

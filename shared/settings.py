@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     traces_per_s: int = 50
     """Traces begun and recorded a second at most, in each process; `OTEL_TRACES_SAMPLER` chooses another sampler."""
     http_body_max_bytes: int = 2_000_000
-    http_import_max_bytes: int = 200_000_000
-    """Upper bound of a bulk import (a CSV that is streamed, never held)."""
+    http_import_max_bytes: int = 1_000_000_000
+    """Upper bound of a bulk import or a statement's file, which are streamed and never held: ten million lines fit."""
     http_in_flight_max: int = 2_000
     """Requests worked on at once by one process; more are told to come back (503)."""
     database_pool_max: int = 12

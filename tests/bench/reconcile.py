@@ -91,6 +91,7 @@ async def measure(
         _peak(resident) as peak,
     ):
         month = await matched(owner_url, client, tokens, say, bills)
+        say(f"matched: {month.figures}")
         say("closing the month")
         closed = await month.closing.close(month.cases)
     return month.figures | closed | {"settlement_mb": round(max(peak) / 1e6, 1)}

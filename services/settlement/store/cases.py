@@ -110,6 +110,9 @@ HOPS_MOVE = """
     WHERE h.case_id = moved.case_id AND h.hop_no = moved.hop_no
 """
 
+FREEZING_TIMEOUT_S = 300.0
+"""Every bill of a month is hashed once: three seconds a million."""
+
 
 class NewStep(NamedTuple):
     """One line of a case's history."""
@@ -155,7 +158,8 @@ async def clear_numbers(tx: Connection, case_ids: Sequence[str], state: State) -
 
 async def freeze_numbers(tx: Connection, case_ids: Sequence[str], state: State) -> dict[str, str]:
     """Put cases into a state in which their numbers stand; the hash of each."""
-    return {row["case_id"]: row["numbers_hash"] for row in await tx.fetch(CASES_FREEZE, list(case_ids), state)}
+    rows = await tx.fetch(CASES_FREEZE, list(case_ids), state, timeout=FREEZING_TIMEOUT_S)
+    return {row["case_id"]: row["numbers_hash"] for row in rows}
 
 
 async def move_cases(tx: Connection, cases: Sequence[Case]) -> None:

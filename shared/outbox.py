@@ -19,7 +19,7 @@ from shared.events import EVENTS, Envelope, Event, headers_of, topic_of
 from shared.kafka import Message, Producer
 from shared.refusals import Unavailable
 from shared.settings import Settings
-from shared.telemetry import Gauges, begin, is_sampled, traceparent_of
+from shared.telemetry import Gauges, begin, current_traceparent, is_sampled, traceparent_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -43,6 +43,11 @@ async def announce(tx: Connection, envelopes: Sequence[Envelope[Event]]) -> None
     """Write events in the transaction that made them true."""
     if envelopes:
         await announcement(envelopes).run(tx)
+
+
+async def announce_now(tx: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Announce in the transaction and the trace at hand."""
+    await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])
 
 
 def announcement(envelopes: Sequence[Envelope[Event]]) -> Statement:

@@ -14,7 +14,7 @@ from services.designation.rules import AgreementFacts, Step
 from services.designation.tables import Facility
 from shared.auth import Principal, check_area
 from shared.database import Connection, Database
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.designation import (
     AgreementEnded,
     AgreementRestored,
@@ -24,10 +24,9 @@ from shared.events.designation import (
     FacilityChanged,
     Suspension,
 )
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refused
 from shared.regions import RegionTree
-from shared.telemetry import current_traceparent
 
 ANNOUNCED: Mapping[Step, type[AgreementState]] = {
     Step.SIGN: AgreementSigned,
@@ -88,7 +87,7 @@ async def _announce_facility(tx: Connection, facility: Facility, now: datetime) 
         region=facility.region,
         revision=facility.revision,
     )
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent())])
+    await announce_now(tx, [event], now)
 
 
 async def draft_agreement(
@@ -149,4 +148,4 @@ async def _announce_agreement(tx: Connection, kind: type[AgreementState], facts:
         suspensions=tuple(Suspension(since=i.since, until=i.until) for i in facts.suspensions),
         revision=facts.revision,
     )
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent())])
+    await announce_now(tx, [event], now)

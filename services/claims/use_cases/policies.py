@@ -19,9 +19,9 @@ from services.claims.store.policies import PackRow
 from services.claims.use_cases.parts import Claims
 from shared.auth import Principal, check_area
 from shared.database import Connection, Database
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.claims import PolicyPutInForce
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.policy.book import Book
 from shared.policy.case import run_case
 from shared.policy.document import PackDocument
@@ -29,7 +29,6 @@ from shared.policy.engine import Policy
 from shared.policy.issues import Issue
 from shared.policy.loading import load_pack
 from shared.refusals import Refusal, Refused
-from shared.telemetry import current_traceparent
 
 FAULTS_MAX = 200
 """How many faults of a pack are told at once."""
@@ -180,7 +179,7 @@ async def approve(claims: Claims, principal: Principal, proposal_id: str, digest
             valid_to=row.valid_to,
             digest=row.digest,
         )
-        await announce(tx, [Envelope(event, now, traceparent=current_traceparent())])
+        await announce_now(tx, [event], now)
     return decided
 
 

@@ -13,12 +13,13 @@ from services.enrollment.rules.filings import Act, Application, Filing, State, S
 from services.enrollment.rules.people import Span, home_region
 from services.enrollment.store import filings as store
 from services.enrollment.store import people
-from services.enrollment.use_cases.parts import Enrollment, announce_now, held_person
+from services.enrollment.use_cases.parts import Enrollment, held_person
 from services.enrollment.use_cases.people import person
 from shared.auth import Principal, Role, check_area
 from shared.database import Connection
 from shared.events import Event, new_id
 from shared.events.enrollment import FilingApproved, FilingCancelled
+from shared.outbox import announce_now
 from shared.refusals import Refused
 
 APPLY = "apply"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,13 +13,11 @@ from services.enrollment.store.people import SealedData, SealedPerson
 from shared.auth import NOT_YOUR_AREA, Principal
 from shared.codes import CodeSets
 from shared.database import Connection, Database
-from shared.events import Envelope, Event
+from shared.events import Event
 from shared.events.enrollment import InsuranceChanged
-from shared.outbox import announce
 from shared.personal import PersonalDataKeys
 from shared.refusals import Refused
 from shared.regions import RegionTree
-from shared.telemetry import current_traceparent
 from shared.workdays import WorkCalendar, shanghai_day
 
 
@@ -121,8 +118,3 @@ def insurance_changed(span: Span) -> Event:
         valid_to=span.valid_to,
         revision=span.revision,
     )
-
-
-async def announce_now(tx: Connection, events: Sequence[Event], now: datetime) -> None:
-    """Announce in the transaction and the trace at hand."""
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])

@@ -17,7 +17,6 @@ from services.enrollment.store.lookups import Found
 from services.enrollment.store.people import SealedPerson
 from services.enrollment.use_cases.parts import (
     Enrollment,
-    announce_now,
     check_keeper,
     held_person,
     insurance_changed,
@@ -27,6 +26,7 @@ from shared.auth import Principal, Role, check_area
 from shared.database import Connection
 from shared.events import Event, new_id
 from shared.events.enrollment import PersonEnrolled
+from shared.outbox import announce_now
 from shared.refusals import Refusal, Refused
 from shared.workdays import shanghai_day
 

@@ -48,7 +48,6 @@ BALANCES = f"""
     FROM {entries_and_openings("WHERE book = $1")} AS e
     GROUP BY account_kind, counterparty, fund_pay_type ORDER BY account_kind, counterparty, fund_pay_type
 """
-PARTY_REGIONS = "SELECT facility_code, region FROM facility WHERE facility_code = ANY($1::text[])"
 # What the bills of a month made each party owe and be owed, and what has moved since.
 SUMMARY = """
     SELECT e.book AS party,
@@ -390,11 +389,6 @@ async def entries_of_book(
 async def balances(tx: Connection, book: str) -> list[Balance]:
     """What every account of a book holds."""
     return sums_to(Balance, await tx.fetch(BALANCES, book))
-
-
-async def facility_regions(tx: Connection, parties: Sequence[str]) -> dict[str, str]:
-    """Where the facilities among some parties are."""
-    return {row["facility_code"]: row["region"] for row in await tx.fetch(PARTY_REGIONS, list(parties))}
 
 
 async def summary(tx: Connection, period: str, facility_code: str | None, areas: Sequence[str]) -> list[PartySummary]:

@@ -33,10 +33,9 @@ from services.settlement.use_cases.bank_sending import add_items
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.settling import Moved
 from shared.database import Connection
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.settlement import OrderFailed
-from shared.outbox import announce
-from shared.telemetry import current_traceparent
+from shared.outbox import announce_now
 
 _VALUE_DAYS = timedelta(days=10)
 _UNPAID = (OrderState.REJECTED, OrderState.RETURNED, OrderState.PARTLY_PAID)
@@ -266,7 +265,7 @@ async def fail(tx: Connection, failed: Sequence[tuple[Order, OrderState, str]], 
         )
         for order, state, _ in failed
     ]
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])
+    await announce_now(tx, events, now)
     unpaid = [one for one in failed if one[0].purpose is Purpose.PAYOUT and one[1] in _UNPAID]
     debts = await order_store.debts(tx, [order.root_order_id for order, _, _ in unpaid])
     # Money that was paid beside the whole amount and came back leaves the payout paid.

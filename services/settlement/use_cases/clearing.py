@@ -30,9 +30,9 @@ from services.settlement.use_cases.terms import terms_at
 from shared.auth import NOT_YOUR_AREA, Principal
 from shared.clock import Clock
 from shared.database import Connection
-from shared.events import Envelope, Event, new_id
+from shared.events import Event, new_id
 from shared.events.settlement import CycleCut, PositionSettled
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refusal, Refused
 from shared.telemetry import current_traceparent
 from shared.workdays import month_of, shanghai_day
@@ -63,7 +63,7 @@ async def cut(parts: Settlement, tx: Connection, region: str, subject: str | Non
         netting_hash=netting_hash(netting, nets),
     )
     await _record(parts, tx, made, cases, confirmed)
-    await announce(tx, [Envelope(_cut_event(made, cases, nets), now, traceparent=current_traceparent())])
+    await announce_now(tx, [_cut_event(made, cases, nets)], now)
     await add_positions(parts, tx, made.cycle_id, nets, now)
     await start_clocks(parts, tx, made, now)
     await watch(parts, tx, {(n.payer, n.payee) for n in nets}, now)
@@ -317,8 +317,7 @@ async def _announce_settled(tx: Connection, position_ids: Sequence[str], cases: 
         for position in (await store.positions(tx, position_ids)).values()
     ]
     events += [closed(case) for case in cases if case.state is State.CLOSED]
-    traceparent = current_traceparent()
-    await announce(tx, [Envelope(event, now, traceparent=traceparent) for event in events])
+    await announce_now(tx, events, now)
 
 
 async def start_clocks(parts: Settlement, tx: Connection, cycle: Cycle, now: datetime) -> None:

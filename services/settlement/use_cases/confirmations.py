@@ -20,11 +20,10 @@ from services.settlement.use_cases.parts import Settlement
 from shared.auth import Principal
 from shared.clock import Clock
 from shared.database import Connection
-from shared.events import Envelope, Event
+from shared.events import Event
 from shared.events.settlement import ConsentDeemed, PartyConfirmed, Reconciled
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refusal
-from shared.telemetry import current_traceparent
 from shared.workdays import shanghai_day
 
 Outcome = Case | list[Refusal]
@@ -129,5 +128,4 @@ async def _announce(tx: Connection, party: str, after: Sequence[Case], now: date
             )
         if case.state is State.CLOSED:
             events.append(closed(case))
-    traceparent = current_traceparent()
-    await announce(tx, [Envelope(event, now, traceparent=traceparent) for event in events])
+    await announce_now(tx, events, now)

@@ -33,11 +33,10 @@ from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.terms import terms_at
 from shared.auth import Principal
 from shared.database import Connection
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.settlement import ObjectionDecided, ObjectionRaised
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refused
-from shared.telemetry import current_traceparent
 from shared.workdays import shanghai_day
 
 
@@ -66,7 +65,7 @@ async def raise_objection(
         await case_store.add_steps(tx, [step], now)
         made = await _found(tx, objection_no)
         raised = _raised(case, made, payable_fen=sum(bills.values()))
-        await announce(tx, [Envelope(raised, now, traceparent=current_traceparent())])
+        await announce_now(tx, [raised], now)
         return made
 
 
@@ -161,7 +160,7 @@ async def end_objection(
             decision=state,
             numbers_hash=numbers_hash,
         )
-        await announce(tx, [Envelope(decided, now, traceparent=current_traceparent())])
+        await announce_now(tx, [decided], now)
         return await _found(tx, objection_no)
 
 

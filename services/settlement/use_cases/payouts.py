@@ -37,12 +37,11 @@ from services.settlement.store.payouts import CardRow, SealedCard
 from services.settlement.use_cases.parts import BankDesk, Settlement
 from shared.auth import Principal
 from shared.database import Connection
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.settlement import PayoutPaid, PayoutRefused
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.personal import mask_account, mask_name
 from shared.refusals import Refusal, Refused
-from shared.telemetry import current_traceparent
 from shared.workdays import month_of, shanghai_day
 
 HOLDER, ACCOUNT, AGENT = "payout_card.holder", "payout_card.account", "payout_card.agent"
@@ -303,7 +302,7 @@ async def settle(tx: Connection, payout_ids: Sequence[str], now: datetime) -> No
         PayoutPaid(payout_id=p.payout_id, region=p.region, person_id=p.person_id, amount_fen=p.amount_fen, paid_at=now)
         for p in paid
     ]
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])
+    await announce_now(tx, events, now)
 
 
 async def refuse(tx: Connection, refusals: Mapping[str, str], now: datetime) -> None:
@@ -320,4 +319,4 @@ async def refuse(tx: Connection, refusals: Mapping[str, str], now: datetime) -> 
         )
         for p in refused
     ]
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])
+    await announce_now(tx, events, now)

@@ -50,11 +50,10 @@ from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.terms import terms_at
 from shared.auth import NOT_YOUR_AREA, Principal
 from shared.database import Connection
-from shared.events import Envelope, Event, new_id
+from shared.events import Event, new_id
 from shared.events.settlement import AgencyBooksDiffer, DifferenceCount, DifferenceFound, StatementSubmitted
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refusal, Refused
-from shared.telemetry import current_traceparent
 from shared.workdays import shanghai_day
 
 
@@ -114,7 +113,7 @@ async def submit(
     statement = await add_version(tx, new, totals, principal, now)
     if statement.scope is Scope.MONTH:
         await take_month_step(tx, principal.party, period, Step.SUBMIT, Actor.of(principal), now)
-        await announce(tx, [Envelope(_submitted(statement, totals), now, traceparent=current_traceparent())])
+        await announce_now(tx, [_submitted(statement, totals)], now)
     return await report(tx, await _compare_again(parts, tx, statement, Actor.of(principal), now, forced=True))
 
 
@@ -360,7 +359,7 @@ async def _announce_differences(
         )
         for found in await store.new_differences(tx, statement.statement_id, match_no, limit)
     ]
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent()) for event in events])
+    await announce_now(tx, events, now)
 
 
 async def _announce_chain(tx: Connection, statement: Statement, match_no: int, now: datetime) -> None:
@@ -384,7 +383,7 @@ async def _announce_chain(tx: Connection, statement: Statement, match_no: int, n
             for c in classes
         ),
     )
-    await announce(tx, [Envelope(event, now, traceparent=current_traceparent())])
+    await announce_now(tx, [event], now)
 
 
 async def compare_first(parts: Settlement, principal: Principal, statement_id: str, now: datetime) -> Report:

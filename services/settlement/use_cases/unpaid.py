@@ -23,11 +23,10 @@ from services.settlement.use_cases.prepayments import draw, watch
 from services.settlement.use_cases.terms import terms_at
 from shared.auth import NOT_YOUR_AREA, Principal
 from shared.database import Connection
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.settlement import CasePostponed
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refused
-from shared.telemetry import current_traceparent
 from shared.workdays import shanghai_day
 
 
@@ -169,11 +168,10 @@ async def _take_back(
     await case_store.add_steps(
         tx, [NewStep(c.case_id, "postpone", *actor, c.numbers_hash) for c in cases.values()], now
     )
-    traceparent = current_traceparent()
     events = [
         CasePostponed(**case_event(case), cycle_id=cycle.cycle_id, debtor=position.payer) for case in cases.values()
     ]
-    await announce(tx, [Envelope(event, now, traceparent=traceparent) for event in events])
+    await announce_now(tx, events, now)
 
 
 async def _keep_clocks(tx: Connection, replaced: Mapping[str, Position], made: Mapping[str, Net]) -> None:

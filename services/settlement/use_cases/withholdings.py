@@ -30,11 +30,10 @@ from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.terms import terms_at
 from shared.auth import NOT_YOUR_AREA, Principal
 from shared.database import Connection
-from shared.events import Envelope, new_id
+from shared.events import new_id
 from shared.events.settlement import WithholdingApproved
-from shared.outbox import announce
+from shared.outbox import announce_now
 from shared.refusals import Refusal, Refused
-from shared.telemetry import current_traceparent
 from shared.workdays import month_of, shanghai_day
 
 
@@ -195,7 +194,7 @@ async def decide(
         raise Refused(*wrong)
     await store.decide(tx, withholding_id, "approved" if approved else "refused", principal.subject, now)
     if approved:
-        await announce(tx, [Envelope(_approved(row), now, traceparent=current_traceparent())])
+        await announce_now(tx, [_approved(row)], now)
     if approved and row.kept_fen:
         kept = _transaction(withholding_id, forfeit_transfers(row.agency, row.facility_code, row.kept_fen), now)
         await bill_store.add_transactions(tx, [kept], parts.ledger_key, now)

@@ -7,7 +7,7 @@ from typing import Annotated
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, ReaderCall, router, sight
+from services.settlement.api.calls import AREA, ReaderCall, once_only, router, sight
 from services.settlement.api.cases import visible_case
 from services.settlement.schemas.clearing import (
     CaseClearingView,
@@ -31,9 +31,9 @@ from services.settlement.use_cases.unpaid import approve_draw, deal
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.database import Connection
 from shared.http.call import Allow, Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 
@@ -57,7 +57,7 @@ async def cut_cycle(call: ClearingCall) -> Response:
         cycle = await use_cases.cut(call.service, tx, call.principal.party, call.principal.subject, call.now)
         return answer_of(CycleDetail.of_all(cycle, await reading.cycle_sums(tx, cycle.cycle_id)), 201)
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)
 
 
 @router.endpoint("GET", "/v1/clearing-cycles", view=PageView[CycleView], refusals=(CURSOR_INVALID,), tags=TAGS)
@@ -200,7 +200,7 @@ async def collect_position(call: ClearingCall, position_id: Id) -> Response:
         waits = await store.waiting(tx, found.cycle_id, [position_id])
         return answer_of(PositionView.of(found, waits.get(position_id, [])))
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)
 
 
 @router.endpoint(
@@ -269,8 +269,7 @@ async def apply_unpaid_rule(call: ClearingCall, position_id: Id, body: UnpaidBod
         left = await deal(call.service, tx, call.principal, position_id, body.available_fen, call.now)
         return answer_of(UnpaidView(position_id=position_id, left=left or [], proposed=left is None))
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(
@@ -296,4 +295,4 @@ async def approve_prepayment_draw(call: ClearingCall, position_id: Id) -> Respon
         left = await approve_draw(call.service, tx, call.principal, position_id, call.now)
         return answer_of(UnpaidView(position_id=position_id, left=left, proposed=False))
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)

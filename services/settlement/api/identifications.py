@@ -8,7 +8,7 @@ from typing import Annotated
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, router, sight
+from services.settlement.api.calls import AREA, once_only, router, sight
 from services.settlement.schemas.identifications import IdentificationBody, IdentificationQuery, IdentificationView
 from services.settlement.schemas.items import ItemNo
 from services.settlement.store import identifications as store
@@ -18,9 +18,9 @@ from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.database import Connection
 from shared.http.call import Allow, Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 
@@ -107,8 +107,7 @@ async def _once(
     async def answer(tx: Connection) -> Answer:
         return answer_of(IdentificationView.of(await work(tx)), status)
 
-    key = call.request_key(body) if body else call.request_key()
-    return respond_with(await once(call.service.database, key, call.now, answer))
+    return await once_only(call, answer, body)
 
 
 @router.endpoint(

@@ -8,7 +8,7 @@ from typing import Annotated
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, router, sight
+from services.settlement.api.calls import AREA, once_only, router, sight
 from services.settlement.schemas.orders import (
     DeclineBody,
     OrderDetail,
@@ -26,9 +26,9 @@ from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.database import Connection
 from shared.http.call import Allow, Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 
@@ -77,7 +77,7 @@ async def _each(call: Call[Settlement], body: str, work: Callable[[Connection], 
         items = [OrderOutcome.of(reference, outcome, call.language) for reference, outcome in outcomes]
         return answer_of(OrderOutcomes(items=items))
 
-    return respond_with(await once(call.service.database, call.request_key(body), call.now, answer))
+    return await once_only(call, answer, body)
 
 
 @router.endpoint("POST", "/v1/orders/{order_id}/refusal", view=OrderView, refusals=ORDERS, tags=TAGS)
@@ -90,8 +90,7 @@ async def decline_order(call: ReviewingCall, order_id: Id, body: DeclineBody) ->
             raise Refused(*outcome)
         return answer_of(await _view(tx, order_id))
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(
@@ -115,7 +114,7 @@ async def repeat_order(call: OrderingCall, order_id: Id) -> Response:
         new = await use_cases.repeat(call.service, tx, call.principal, order_id, call.now)
         return answer_of(await _view(tx, new), 201)
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)
 
 
 @router.endpoint("GET", "/v1/orders", view=PageView[OrderView], refusals=(CURSOR_INVALID,), tags=TAGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, PayingCall, ReaderCall, router, sight
+from services.settlement.api.calls import AREA, PayingCall, ReaderCall, once_only, router, sight
 from services.settlement.schemas.payments import (
     ApprovalBatchBody,
     ApprovalsView,
@@ -22,8 +22,8 @@ from services.settlement.use_cases import payments as use_cases
 from services.settlement.use_cases.approvals import approve_payments
 from shared.auth import NOT_YOUR_AREA
 from shared.database import Connection
-from shared.http.idempotency import Answer, once
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.idempotency import Answer
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 
@@ -52,8 +52,7 @@ async def propose_payment(call: PayingCall, body: PaymentBody) -> Response:
             raise Refused(*outcome)
         return answer_of(await _view(tx, outcome.payment_id), 201)
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint("POST", "/v1/payment-batches", view=ProposalsView, tags=TAGS)
@@ -65,8 +64,7 @@ async def propose_many_payments(call: PayingCall, body: PaymentBatchBody) -> Res
         items = [ProposalView.of(case_id, outcome, call.language) for case_id, outcome in outcomes.items()]
         return answer_of(ProposalsView(items=items))
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(
@@ -98,7 +96,7 @@ async def approve_payment(call: PayingCall, payment_id: Id) -> Response:
             raise Refused(*outcome)
         return answer_of(await _view(tx, payment_id))
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)
 
 
 @router.endpoint("POST", "/v1/payment-approvals", view=ApprovalsView, tags=TAGS)
@@ -110,8 +108,7 @@ async def approve_many_payments(call: PayingCall, body: ApprovalBatchBody) -> Re
         items = [ApprovalView.of(payment_id, outcome, call.language) for payment_id, outcome in outcomes.items()]
         return answer_of(ApprovalsView(items=items))
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(

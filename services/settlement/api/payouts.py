@@ -7,7 +7,7 @@ from typing import Annotated
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, router, sight
+from services.settlement.api.calls import AREA, once_only, router, sight
 from services.settlement.schemas.payouts import (
     CancellationBody,
     CardApprovalBody,
@@ -23,9 +23,9 @@ from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.database import Connection
 from shared.http.call import Allow, Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 from shared.workdays import shanghai_day
@@ -74,8 +74,7 @@ async def enter_payout(call: EnteringCall, body: PayoutBody) -> Response:
         payout = await use_cases.enter(call.service, tx, call.principal, body.claim, entered, call.now)
         return answer_of(await _detail(call, tx, payout.payout_id), 201)
 
-    key = call.request_key(_key_text(call, body))
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, _key_text(call, body))
 
 
 @router.endpoint("POST", "/v1/payouts/{payout_id}/approval", view=PayoutDetail, refusals=DECISION, tags=TAGS)
@@ -95,7 +94,7 @@ async def _decide(call: Call[Settlement], payout_id: str, *, approved: bool) -> 
         await use_cases.decide(call.service, tx, call.principal, payout_id, call.now, approved=approved)
         return answer_of(await _detail(call, tx, payout_id))
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)
 
 
 @router.endpoint(
@@ -113,8 +112,7 @@ async def enter_card(call: EnteringCall, payout_id: Id, body: CardBody) -> Respo
         await use_cases.propose_card(call.service, tx, call.principal, payout_id, body.handed_in, call.now)
         return answer_of(await _detail(call, tx, payout_id), 201)
 
-    key = call.request_key(_key_text(call, body))
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, _key_text(call, body))
 
 
 @router.endpoint(
@@ -131,8 +129,7 @@ async def approve_card(call: DecidingCall, payout_id: Id, body: CardApprovalBody
         await use_cases.approve_card(tx, call.principal, payout_id, body.card_no, call.now)
         return answer_of(await _detail(call, tx, payout_id))
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 CANCELLING = (
@@ -159,8 +156,7 @@ async def propose_cancellation(call: EnteringCall, payout_id: Id, body: Cancella
         await use_cases.propose_cancellation(tx, call.principal, payout_id, body.reason, call.now)
         return answer_of(await _detail(call, tx, payout_id), 201)
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(
@@ -199,7 +195,7 @@ async def _decide_cancellation(call: Call[Settlement], cancellation_id: str, *, 
         )
         return answer_of(await _detail(call, tx, payout_id))
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)
 
 
 @router.endpoint("GET", "/v1/payouts", view=PageView[PayoutView], refusals=(CURSOR_INVALID,), tags=TAGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, ReaderCall, router, sight
+from services.settlement.api.calls import AREA, ReaderCall, once_only, router, sight
 from services.settlement.api.clearing import ClearingCall
 from services.settlement.schemas.clearing import LevelBody, MovementView, PrepaymentView, TopUpBody
 from services.settlement.store import prepayments as store
@@ -15,9 +15,9 @@ from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA
 from shared.database import Connection
 from shared.http.call import Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id, RegionCode
 from shared.refusals import Refused
 from shared.workdays import month_of, shanghai_day
@@ -93,8 +93,7 @@ async def set_prepayment_level(call: ClearingCall, body: LevelBody) -> Response:
         found = await use_cases.set_level(call.service, tx, call.principal, body.lender, body.year, call.now)
         return answer_of(await _view(tx, found, month_of(shanghai_day(call.now))))
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(
@@ -112,8 +111,7 @@ async def top_up_prepayment(call: ClearingCall, body: TopUpBody) -> Response:
         made = await use_cases.top_up(call.service, tx, call.principal, body.holder, body.amount_fen, call.now)
         return answer_of(MovementView.of(made), 201)
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 ENDING = (
@@ -145,4 +143,4 @@ async def _end(call: Call[Settlement], movement_id: str, *, withdrawn: bool) -> 
         ended = await use_cases.end_top_up(tx, call.principal, movement_id, call.now, withdrawn=withdrawn)
         return answer_of(MovementView.of(ended))
 
-    return respond_with(await once(call.service.database, call.request_key(), call.now, work))
+    return await once_only(call, work)

@@ -13,6 +13,7 @@ from services.settlement.api.calls import (
     OfficerCall,
     ReaderCall,
     SubmittingCall,
+    once_only,
     router,
     sight,
 )
@@ -34,9 +35,9 @@ from services.settlement.use_cases.statements import Submission
 from shared.auth import NOT_YOUR_AREA
 from shared.database import Connection
 from shared.http.call import Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 
@@ -71,8 +72,7 @@ async def submit_statement(call: SubmittingCall, body: StatementBody) -> Respons
         report = await use_cases.submit(call.service, tx, call.principal, submission, call.now)
         return answer_of(StatementView.of(report), 201)
 
-    key = call.request_key(body.model_dump_json())
-    return respond_with(await once(call.service.database, key, call.now, work))
+    return await once_only(call, work, body.model_dump_json())
 
 
 @router.endpoint(

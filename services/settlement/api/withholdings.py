@@ -8,7 +8,7 @@ from typing import Annotated
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, ReaderCall, router, sight
+from services.settlement.api.calls import AREA, ReaderCall, once_only, router, sight
 from services.settlement.api.clearing import visible_position
 from services.settlement.schemas.withholdings import (
     ReleaseBody,
@@ -24,9 +24,9 @@ from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA, Role
 from shared.database import Connection
 from shared.http.call import Allow, Call
-from shared.http.idempotency import Answer, once
+from shared.http.idempotency import Answer
 from shared.http.paging import CURSOR_INVALID, PageQuery, PageView, page
-from shared.http.routing import answer_of, respond, respond_with
+from shared.http.routing import answer_of, respond
 from shared.http.types import Id
 from shared.refusals import Refused
 
@@ -112,8 +112,7 @@ async def _once(
     async def answer(tx: Connection) -> Answer:
         return answer_of(WithholdingView.of(await work(tx)), status)
 
-    key = call.request_key(body) if body else call.request_key()
-    return respond_with(await once(call.service.database, key, call.now, answer))
+    return await once_only(call, answer, body)
 
 
 @router.endpoint("GET", "/v1/withholdings", view=PageView[WithholdingView], refusals=(CURSOR_INVALID,), tags=TAGS)

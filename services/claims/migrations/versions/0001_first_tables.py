@@ -17,6 +17,53 @@ depends_on = None
 def upgrade() -> None:
     for statement in create_statements("claims"):
         op.execute(statement)
+    _agreement()
+    _facility()
+    _filing()
+    _insurance_span()
+    _person()
+    _visit()
+    _year_book()
+    _policy_pack()
+    _policy_replay()
+    _recheck()
+    op.execute(
+        """CREATE FUNCTION claims.sum_of(shares jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+        'SELECT coalesce(sum(value::bigint), 0)::bigint FROM jsonb_each_text(shares)'"""
+    )
+    _fee_line()
+    _settlement()
+    _working()
+    _resettlement()
+    # What was proposed is what is decided about, and what is decided stays.
+    op.execute(
+        """CREATE FUNCTION claims.keep_pack() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP <> 'UPDATE' OR OLD.state <> 'proposed' OR (OLD.proposal_id, OLD.pack, OLD.version, OLD.area,
+                OLD.valid_from, OLD.valid_to, OLD.digest, OLD.files, OLD.proposed_by, OLD.proposed_at) IS DISTINCT FROM
+                (NEW.proposal_id, NEW.pack, NEW.version, NEW.area, NEW.valid_from, NEW.valid_to, NEW.digest, NEW.files,
+                NEW.proposed_by, NEW.proposed_at)
+            THEN RAISE EXCEPTION 'a policy pack is decided once and never changed' USING ERRCODE = 'restrict_violation';
+            END IF;
+            RETURN NEW;
+        END $$"""
+    )
+    op.execute(
+        """CREATE TRIGGER policy_pack_kept BEFORE UPDATE OR DELETE ON claims.policy_pack
+        FOR EACH ROW EXECUTE FUNCTION claims.keep_pack()"""
+    )
+    # One person never has two stays at one time; who leaves one bed at ten may lie in another at ten.
+    op.execute(
+        """ALTER TABLE claims.visit ADD CONSTRAINT visit_no_overlap
+        EXCLUDE USING gist (claims.key_place(person_id) WITH &&, tstzrange(began_at, ended_at) WITH &&)
+        WHERE (kind = 'inpatient' AND state <> 'cancelled')"""
+    )
+    for table in ("settlement", "fee_line", "working"):
+        for statement in refuse_change("claims", table):
+            op.execute(statement)
+
+
+def _agreement() -> None:
     op.create_table(
         "agreement",
         sa.Column("agreement_id", sa.Text(), nullable=False),
@@ -31,6 +78,9 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_claims_agreement_facility_code"), "agreement", ["facility_code"], unique=False, schema="claims"
     )
+
+
+def _facility() -> None:
     op.create_table(
         "facility",
         sa.Column("code", sa.Text(), nullable=False),
@@ -41,6 +91,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code"),
         schema="claims",
     )
+
+
+def _filing() -> None:
     op.create_table(
         "filing",
         sa.Column("filing_id", sa.Text(), nullable=False),
@@ -55,6 +108,9 @@ def upgrade() -> None:
         schema="claims",
     )
     op.create_index(op.f("ix_claims_filing_person_id"), "filing", ["person_id"], unique=False, schema="claims")
+
+
+def _insurance_span() -> None:
     op.create_table(
         "insurance_span",
         sa.Column("span_id", sa.Text(), nullable=False),
@@ -71,6 +127,9 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_claims_insurance_span_person_id"), "insurance_span", ["person_id"], unique=False, schema="claims"
     )
+
+
+def _person() -> None:
     op.create_table(
         "person",
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -80,6 +139,9 @@ def upgrade() -> None:
         schema="claims",
     )
     op.create_index(op.f("ix_claims_person_identity_hash"), "person", ["identity_hash"], unique=False, schema="claims")
+
+
+def _visit() -> None:
     op.create_table(
         "visit",
         sa.Column("visit_id", sa.Text(), nullable=False),
@@ -101,6 +163,9 @@ def upgrade() -> None:
         schema="claims",
     )
     op.create_index(op.f("ix_claims_visit_person_id"), "visit", ["person_id"], unique=False, schema="claims")
+
+
+def _year_book() -> None:
     op.create_table(
         "year_book",
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -111,6 +176,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id"),
         schema="claims",
     )
+
+
+def _policy_pack() -> None:
     op.create_table(
         "policy_pack",
         sa.Column("proposal_id", sa.Text(), nullable=False),
@@ -141,6 +209,9 @@ def upgrade() -> None:
         schema="claims",
         postgresql_where=sa.text("state <> 'rejected'"),
     )
+
+
+def _policy_replay() -> None:
     op.create_table(
         "policy_replay",
         sa.Column("replay_id", sa.Text(), nullable=False),
@@ -161,6 +232,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("replay_id"),
         schema="claims",
     )
+
+
+def _recheck() -> None:
     op.create_table(
         "recheck",
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -169,10 +243,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person_id"),
         schema="claims",
     )
-    op.execute(
-        """CREATE FUNCTION claims.sum_of(shares jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS
-        'SELECT coalesce(sum(value::bigint), 0)::bigint FROM jsonb_each_text(shares)'"""
-    )
+
+
+def _fee_line() -> None:
     op.create_table(
         "fee_line",
         sa.Column("visit_id", sa.Text(), nullable=False),
@@ -190,6 +263,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("visit_id", "line_no"),
         schema="claims",
     )
+
+
+def _settlement() -> None:
     op.create_table(
         "settlement",
         sa.Column("settlement_id", sa.Text(), nullable=False),
@@ -256,6 +332,10 @@ def upgrade() -> None:
     op.create_index(
         "settlement_of_facility", "settlement", ["facility_code", "settled_at"], unique=False, schema="claims"
     )
+    op.create_index("settlement_of_person", "settlement", ["person_id"], unique=False, schema="claims")
+
+
+def _working() -> None:
     op.create_table(
         "working",
         sa.Column("settlement_id", sa.Text(), nullable=False),
@@ -266,6 +346,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("settlement_id"),
         schema="claims",
     )
+
+
+def _resettlement() -> None:
     op.create_table(
         "resettlement",
         sa.Column("item_id", sa.Text(), nullable=False),
@@ -299,33 +382,6 @@ def upgrade() -> None:
         schema="claims",
         postgresql_where=sa.text("state = 'open'"),
     )
-    op.create_index("settlement_of_person", "settlement", ["person_id"], unique=False, schema="claims")
-    # What was proposed is what is decided about, and what is decided stays.
-    op.execute(
-        """CREATE FUNCTION claims.keep_pack() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF TG_OP <> 'UPDATE' OR OLD.state <> 'proposed' OR (OLD.proposal_id, OLD.pack, OLD.version, OLD.area,
-                OLD.valid_from, OLD.valid_to, OLD.digest, OLD.files, OLD.proposed_by, OLD.proposed_at) IS DISTINCT FROM
-                (NEW.proposal_id, NEW.pack, NEW.version, NEW.area, NEW.valid_from, NEW.valid_to, NEW.digest, NEW.files,
-                NEW.proposed_by, NEW.proposed_at)
-            THEN RAISE EXCEPTION 'a policy pack is decided once and never changed' USING ERRCODE = 'restrict_violation';
-            END IF;
-            RETURN NEW;
-        END $$"""
-    )
-    op.execute(
-        """CREATE TRIGGER policy_pack_kept BEFORE UPDATE OR DELETE ON claims.policy_pack
-        FOR EACH ROW EXECUTE FUNCTION claims.keep_pack()"""
-    )
-    # One person never has two stays at one time; who leaves one bed at ten may lie in another at ten.
-    op.execute(
-        """ALTER TABLE claims.visit ADD CONSTRAINT visit_no_overlap
-        EXCLUDE USING gist (claims.key_place(person_id) WITH &&, tstzrange(began_at, ended_at) WITH &&)
-        WHERE (kind = 'inpatient' AND state <> 'cancelled')"""
-    )
-    for table in ("settlement", "fee_line", "working"):
-        for statement in refuse_change("claims", table):
-            op.execute(statement)
 
 
 def downgrade() -> None:

@@ -16,6 +16,19 @@ depends_on = None
 def upgrade() -> None:
     for statement in create_statements("designation"):
         op.execute(statement)
+    _facility()
+    _agreement()
+    _agreement_step()
+    _suspension()
+    # One facility never has two agreements for one day.
+    op.execute(
+        """ALTER TABLE designation.agreement ADD CONSTRAINT agreement_no_overlap
+        EXCLUDE USING gist (
+            designation.key_place(facility_code) WITH &&, daterange(valid_from, valid_to, '[]') WITH &&)"""
+    )
+
+
+def _facility() -> None:
     op.create_table(
         "facility",
         sa.Column("code", sa.Text(), nullable=False),
@@ -30,6 +43,9 @@ def upgrade() -> None:
         schema="designation",
     )
     op.create_index(op.f("ix_designation_facility_region"), "facility", ["region"], unique=False, schema="designation")
+
+
+def _agreement() -> None:
     op.create_table(
         "agreement",
         sa.Column("agreement_id", sa.Text(), nullable=False),
@@ -55,6 +71,9 @@ def upgrade() -> None:
         unique=False,
         schema="designation",
     )
+
+
+def _agreement_step() -> None:
     op.create_table(
         "agreement_step",
         sa.Column("agreement_id", sa.Text(), nullable=False),
@@ -70,6 +89,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agreement_id", "revision"),
         schema="designation",
     )
+
+
+def _suspension() -> None:
     op.create_table(
         "suspension",
         sa.Column("agreement_id", sa.Text(), nullable=False),
@@ -79,12 +101,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["agreement_id"], ["designation.agreement.agreement_id"], name="suspension_agreement"),
         sa.PrimaryKeyConstraint("agreement_id", "since"),
         schema="designation",
-    )
-    # One facility never has two agreements for one day.
-    op.execute(
-        """ALTER TABLE designation.agreement ADD CONSTRAINT agreement_no_overlap
-        EXCLUDE USING gist (
-            designation.key_place(facility_code) WITH &&, daterange(valid_from, valid_to, '[]') WITH &&)"""
     )
 
 

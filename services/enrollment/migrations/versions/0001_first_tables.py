@@ -16,6 +16,26 @@ depends_on = None
 def upgrade() -> None:
     for statement in create_statements("enrollment"):
         op.execute(statement)
+    _person()
+    _filing()
+    _insurance_span()
+    _filing_act()
+    # Nobody has two insurances of one kind on one day.
+    op.execute(
+        """ALTER TABLE enrollment.insurance_span ADD CONSTRAINT insurance_span_no_overlap EXCLUDE USING gist (
+            enrollment.key_place(person_id || ':' || kind) WITH &&, daterange(valid_from, valid_to, '[]') WITH &&)"""
+    )
+    # Nobody has, or waits for, two filings of one kind for one place on one day.
+    op.execute(
+        """ALTER TABLE enrollment.filing ADD CONSTRAINT filing_no_overlap EXCLUDE USING gist (
+            enrollment.key_place(person_id || ':' || kind || ':' || care_region) WITH &&,
+            daterange(valid_from, valid_to, '[]') WITH &&) WHERE (state IN ('applied', 'approved'))"""
+    )
+    for statement in refuse_change("enrollment", "filing_act"):
+        op.execute(statement)
+
+
+def _person() -> None:
     op.create_table(
         "person",
         sa.Column("person_id", sa.Text(), nullable=False),
@@ -39,6 +59,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("identity_hash"),
         schema="enrollment",
     )
+
+
+def _filing() -> None:
     op.create_table(
         "filing",
         sa.Column("filing_id", sa.Text(), nullable=False),
@@ -69,6 +92,9 @@ def upgrade() -> None:
         schema="enrollment",
     )
     op.create_index(op.f("ix_enrollment_filing_person_id"), "filing", ["person_id"], unique=False, schema="enrollment")
+
+
+def _insurance_span() -> None:
     op.create_table(
         "insurance_span",
         sa.Column("span_id", sa.Text(), nullable=False),
@@ -100,6 +126,9 @@ def upgrade() -> None:
         unique=False,
         schema="enrollment",
     )
+
+
+def _filing_act() -> None:
     op.create_table(
         "filing_act",
         sa.Column("filing_id", sa.Text(), nullable=False),
@@ -114,19 +143,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("filing_id", "number"),
         schema="enrollment",
     )
-    # Nobody has two insurances of one kind on one day.
-    op.execute(
-        """ALTER TABLE enrollment.insurance_span ADD CONSTRAINT insurance_span_no_overlap EXCLUDE USING gist (
-            enrollment.key_place(person_id || ':' || kind) WITH &&, daterange(valid_from, valid_to, '[]') WITH &&)"""
-    )
-    # Nobody has, or waits for, two filings of one kind for one place on one day.
-    op.execute(
-        """ALTER TABLE enrollment.filing ADD CONSTRAINT filing_no_overlap EXCLUDE USING gist (
-            enrollment.key_place(person_id || ':' || kind || ':' || care_region) WITH &&,
-            daterange(valid_from, valid_to, '[]') WITH &&) WHERE (state IN ('applied', 'approved'))"""
-    )
-    for statement in refuse_change("enrollment", "filing_act"):
-        op.execute(statement)
 
 
 def downgrade() -> None:

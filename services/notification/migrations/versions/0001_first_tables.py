@@ -17,6 +17,14 @@ depends_on = None
 def upgrade() -> None:
     for statement in create_statements("notification"):
         op.execute(statement)
+    _facility()
+    _recipient_language()
+    _subscription()
+    _message()
+    _attempt()
+
+
+def _facility() -> None:
     op.create_table(
         "facility",
         sa.Column("code", sa.Text(), nullable=False),
@@ -26,6 +34,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code"),
         schema="notification",
     )
+
+
+def _recipient_language() -> None:
     op.create_table(
         "recipient_language",
         sa.Column("recipient", sa.Text(), nullable=False),
@@ -34,6 +45,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("recipient"),
         schema="notification",
     )
+
+
+def _subscription() -> None:
     op.create_table(
         "subscription",
         sa.Column("subscription_id", sa.Text(), nullable=False),
@@ -67,6 +81,9 @@ def upgrade() -> None:
         schema="notification",
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+
+
+def _message() -> None:
     op.create_table(
         "message",
         sa.Column("message_id", sa.Text(), nullable=False),
@@ -155,6 +172,9 @@ def upgrade() -> None:
         schema="notification",
         postgresql_where=sa.text("state = 'pending' AND attempts >= attempts_allowed"),
     )
+
+
+def _attempt() -> None:
     op.create_table(
         "attempt",
         sa.Column("message_id", sa.Text(), nullable=False),

@@ -91,6 +91,29 @@ GUARDS = [
 def upgrade() -> None:
     for statement in create_statements("settlement"):
         op.execute(statement)
+    _facility()
+    _ledger_entry()
+    _statement()
+    _difference()
+    _facility_month()
+    _resolution()
+    _statement_class()
+    _statement_line()
+    _statement_total()
+    _settlement_case()
+    _bill()
+    _case_step()
+    _confirmation()
+    _due()
+    _hop()
+    _ledger_transaction()
+    _payment()
+    _reminder()
+    for guard in GUARDS:
+        op.execute(guard)
+
+
+def _facility() -> None:
     op.create_table(
         "facility",
         sa.Column("facility_code", sa.Text(), nullable=False),
@@ -102,6 +125,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("facility_code"),
         schema="settlement",
     )
+
+
+def _ledger_entry() -> None:
     op.create_table(
         "ledger_entry",
         sa.Column("transaction_id", sa.Text(), nullable=False),
@@ -126,6 +152,9 @@ def upgrade() -> None:
     op.create_index(
         "ledger_entry_book", "ledger_entry", ["book", "transaction_id", "line_no"], unique=False, schema="settlement"
     )
+
+
+def _statement() -> None:
     op.create_table(
         "statement",
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -155,6 +184,9 @@ def upgrade() -> None:
         schema="settlement",
         postgresql_where=sa.text("state = 'reopened'"),
     )
+
+
+def _difference() -> None:
     op.create_table(
         "difference",
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -179,6 +211,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("statement_id", "match_no", "position"),
         schema="settlement",
     )
+
+
+def _facility_month() -> None:
     op.create_table(
         "facility_month",
         sa.Column("facility_code", sa.Text(), nullable=False),
@@ -192,6 +227,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("facility_code", "period"),
         schema="settlement",
     )
+
+
+def _resolution() -> None:
     op.create_table(
         "resolution",
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -207,6 +245,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("statement_id", "match_no"),
         schema="settlement",
     )
+
+
+def _statement_class() -> None:
     op.create_table(
         "statement_class",
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -228,6 +269,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("statement_id", "match_no", "difference_class"),
         schema="settlement",
     )
+
+
+def _statement_line() -> None:
     op.create_table(
         "statement_line",
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -241,6 +285,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("statement_id", "facility_settlement_no", "refund"),
         schema="settlement",
     )
+
+
+def _statement_total() -> None:
     op.create_table(
         "statement_total",
         sa.Column("statement_id", sa.Text(), nullable=False),
@@ -261,6 +308,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("statement_id", "home_region", "insutype", "clr_type", "refund"),
         schema="settlement",
     )
+
+
+def _settlement_case() -> None:
     op.create_table(
         "settlement_case",
         sa.Column("case_id", sa.Text(), nullable=False),
@@ -304,6 +354,9 @@ def upgrade() -> None:
     op.create_index(
         "settlement_case_period", "settlement_case", ["period", "case_id"], unique=False, schema="settlement"
     )
+
+
+def _bill() -> None:
     op.create_table(
         "bill",
         sa.Column("settlement_id", sa.Text(), nullable=False),
@@ -347,6 +400,9 @@ def upgrade() -> None:
         schema="settlement",
         postgresql_where=sa.text("reverses_settlement_id IS NOT NULL"),
     )
+
+
+def _case_step() -> None:
     op.create_table(
         "case_step",
         sa.Column("step_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -361,6 +417,9 @@ def upgrade() -> None:
         schema="settlement",
     )
     op.create_index("case_step_case", "case_step", ["case_id", "step_no"], unique=False, schema="settlement")
+
+
+def _confirmation() -> None:
     op.create_table(
         "confirmation",
         sa.Column("case_id", sa.Text(), nullable=False),
@@ -372,6 +431,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case_id", "party"),
         schema="settlement",
     )
+
+
+def _due() -> None:
     op.create_table(
         "due",
         sa.Column("case_id", sa.Text(), nullable=False),
@@ -396,6 +458,9 @@ def upgrade() -> None:
         schema="settlement",
         postgresql_where=sa.text("done_at IS NULL"),
     )
+
+
+def _hop() -> None:
     op.create_table(
         "hop",
         sa.Column("case_id", sa.Text(), nullable=False),
@@ -412,6 +477,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case_id", "hop_no"),
         schema="settlement",
     )
+
+
+def _ledger_transaction() -> None:
     op.create_table(
         "ledger_transaction",
         sa.Column("transaction_id", sa.Text(), nullable=False),
@@ -428,6 +496,9 @@ def upgrade() -> None:
         schema="settlement",
     )
     op.create_index("ledger_transaction_case", "ledger_transaction", ["case_id"], unique=False, schema="settlement")
+
+
+def _payment() -> None:
     op.create_table(
         "payment",
         sa.Column("payment_id", sa.Text(), nullable=False),
@@ -449,6 +520,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("case_id", "hop_no", name="payment_once"),
         schema="settlement",
     )
+
+
+def _reminder() -> None:
     op.create_table(
         "reminder",
         sa.Column("case_id", sa.Text(), nullable=False),
@@ -465,8 +539,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case_id", "kind", "party", "distance"),
         schema="settlement",
     )
-    for guard in GUARDS:
-        op.execute(guard)
 
 
 def downgrade() -> None:

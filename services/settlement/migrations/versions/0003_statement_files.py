@@ -57,6 +57,13 @@ def upgrade() -> None:
 
 
 def _files() -> None:
+    _statement_mapping()
+    _statement_file()
+    _statement_file_line()
+    _statement_file_refusal()
+
+
+def _statement_mapping() -> None:
     op.create_table(
         "statement_mapping",
         sa.Column("facility_code", sa.Text(), nullable=False),
@@ -69,6 +76,9 @@ def _files() -> None:
         sa.PrimaryKeyConstraint("facility_code", "name", "version_no"),
         schema="settlement",
     )
+
+
+def _statement_file() -> None:
     op.create_table(
         "statement_file",
         sa.Column("file_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -107,6 +117,9 @@ def _files() -> None:
         schema="settlement",
         postgresql_where=sa.text("state = 'accepted'"),
     )
+
+
+def _statement_file_line() -> None:
     op.create_table(
         "statement_file_line",
         sa.Column("file_no", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -121,6 +134,9 @@ def _files() -> None:
         sa.PrimaryKeyConstraint("file_no", "line_no"),
         schema="settlement",
     )
+
+
+def _statement_file_refusal() -> None:
     op.create_table(
         "statement_file_refusal",
         sa.Column("file_no", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -148,6 +164,11 @@ def _classes() -> None:
 
 
 def _items() -> None:
+    _work_item()
+    _item_action()
+
+
+def _work_item() -> None:
     op.create_table(
         "work_item",
         sa.Column("item_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -191,6 +212,9 @@ def _items() -> None:
         schema="settlement",
         postgresql_where=sa.text("state = 'open'"),
     )
+
+
+def _item_action() -> None:
     op.create_table(
         "item_action",
         sa.Column("action_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),

@@ -12,6 +12,10 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+DUE = ["settlement.due.case_id", "settlement.due.kind", "settlement.due.party"]
+CASE = ["settlement.settlement_case.case_id"]
+STILL_OPEN = sa.text("state = 'open'")
+
 GUARDS = [
     # Of terms only the decision comes later, and once.
     """CREATE TRIGGER region_terms_stand BEFORE UPDATE OR DELETE ON settlement.region_terms FOR EACH ROW
@@ -51,7 +55,7 @@ GUARDS = [
 
 
 def upgrade() -> None:
-    _terms()
+    _region_terms()
     _dues()
     _clocks()
     _objections()
@@ -59,7 +63,7 @@ def upgrade() -> None:
         op.execute(guard)
 
 
-def _terms() -> None:
+def _region_terms() -> None:
     op.create_table(
         "region_terms",
         sa.Column("terms_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -153,7 +157,14 @@ def _dues() -> None:
 
 
 def _clocks() -> None:
-    due = ["settlement.due.case_id", "settlement.due.kind", "settlement.due.party"]
+    _due_suspension()
+    _escalation()
+    _item_reminder()
+    _assignment()
+    _clock_calendar()
+
+
+def _due_suspension() -> None:
     op.create_table(
         "due_suspension",
         sa.Column("suspension_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -175,7 +186,7 @@ def _clocks() -> None:
         sa.CheckConstraint("days_left >= 0", name="due_suspension_days"),
         sa.CheckConstraint("num_nulls(resumed_on, resumed_party, resumed_at) IN (0, 3)", name="due_suspension_resumed"),
         sa.CheckConstraint("resumed_on >= suspended_on", name="due_suspension_order"),
-        sa.ForeignKeyConstraint(["case_id", "kind", "party"], due, name="due_suspension_due"),
+        sa.ForeignKeyConstraint(["case_id", "kind", "party"], DUE, name="due_suspension_due"),
         sa.PrimaryKeyConstraint("suspension_no"),
         schema="settlement",
     )
@@ -187,6 +198,9 @@ def _clocks() -> None:
         schema="settlement",
         postgresql_where=sa.text("resumed_on IS NULL"),
     )
+
+
+def _escalation() -> None:
     op.create_table(
         "escalation",
         sa.Column("case_id", sa.Text(), nullable=False),
@@ -197,11 +211,14 @@ def _clocks() -> None:
         sa.Column("due_on", sa.Date(), nullable=False),
         sa.Column("escalated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("level_no > 0", name="escalation_level"),
-        sa.ForeignKeyConstraint(["case_id", "kind", "party"], due, name="escalation_due"),
+        sa.ForeignKeyConstraint(["case_id", "kind", "party"], DUE, name="escalation_due"),
         sa.PrimaryKeyConstraint("case_id", "kind", "party", "level_no"),
         schema="settlement",
     )
     op.create_index("escalation_region", "escalation", ["region", "due_on", "case_id"], schema="settlement")
+
+
+def _item_reminder() -> None:
     op.create_table(
         "item_reminder",
         sa.Column("facility_code", sa.Text(), nullable=False),
@@ -214,6 +231,9 @@ def _clocks() -> None:
         sa.PrimaryKeyConstraint("facility_code", "period", "party", "due_on", "distance"),
         schema="settlement",
     )
+
+
+def _assignment() -> None:
     op.create_table(
         "assignment",
         sa.Column("party", sa.Text(), nullable=False),
@@ -224,6 +244,9 @@ def _clocks() -> None:
         sa.PrimaryKeyConstraint("party", "ref"),
         schema="settlement",
     )
+
+
+def _clock_calendar() -> None:
     op.create_table(
         "clock_calendar",
         sa.Column("only_row", sa.Boolean(), nullable=False),
@@ -236,7 +259,13 @@ def _clocks() -> None:
 
 
 def _objections() -> None:
-    case = ["settlement.settlement_case.case_id"]
+    _objection()
+    _objection_line()
+    _carried_bill()
+    _carried_confirmation()
+
+
+def _objection() -> None:
     op.create_table(
         "objection",
         sa.Column("objection_no", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -263,22 +292,24 @@ def _objections() -> None:
             "state NOT IN ('accepted', 'rejected') OR (decided_by <> raised_by AND decision_reason IS NOT NULL)",
             name="objection_four_eyes",
         ),
-        sa.ForeignKeyConstraint(["case_id"], case, name="objection_case"),
+        sa.ForeignKeyConstraint(["case_id"], CASE, name="objection_case"),
         sa.PrimaryKeyConstraint("objection_no"),
         schema="settlement",
     )
-    still_open = sa.text("state = 'open'")
     op.create_index(
-        "objection_case_open", "objection", ["case_id", "party"], schema="settlement", postgresql_where=still_open
+        "objection_case_open", "objection", ["case_id", "party"], schema="settlement", postgresql_where=STILL_OPEN
     )
     op.create_index(
         "objection_to_decide",
         "objection",
         ["deciding_party", "due_on", "objection_no"],
         schema="settlement",
-        postgresql_where=still_open,
+        postgresql_where=STILL_OPEN,
     )
     op.create_index("objection_of_case", "objection", ["case_id", "objection_no"], schema="settlement")
+
+
+def _objection_line() -> None:
     op.create_table(
         "objection_line",
         sa.Column("objection_no", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -297,6 +328,9 @@ def _objections() -> None:
         postgresql_where=sa.text("contested"),
     )
     op.create_index("objection_line_bill", "objection_line", ["settlement_id"], schema="settlement")
+
+
+def _carried_bill() -> None:
     op.create_table(
         "carried_bill",
         sa.Column("settlement_id", sa.Text(), nullable=False),
@@ -305,14 +339,17 @@ def _objections() -> None:
         sa.Column("objection_no", sa.BigInteger(), nullable=False),
         sa.Column("carried_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("from_case_id <> to_case_id", name="carried_bill_cases"),
-        sa.ForeignKeyConstraint(["from_case_id"], case, name="carried_bill_from"),
-        sa.ForeignKeyConstraint(["to_case_id"], case, name="carried_bill_to"),
+        sa.ForeignKeyConstraint(["from_case_id"], CASE, name="carried_bill_from"),
+        sa.ForeignKeyConstraint(["to_case_id"], CASE, name="carried_bill_to"),
         sa.ForeignKeyConstraint(["objection_no"], ["settlement.objection.objection_no"], name="carried_bill_objection"),
         sa.PrimaryKeyConstraint("settlement_id", "from_case_id"),
         schema="settlement",
     )
     op.create_index("carried_bill_to_case", "carried_bill", ["to_case_id", "settlement_id"], schema="settlement")
     op.create_index("carried_bill_from_case", "carried_bill", ["from_case_id"], schema="settlement")
+
+
+def _carried_confirmation() -> None:
     op.create_table(
         "carried_confirmation",
         sa.Column("case_id", sa.Text(), nullable=False),

@@ -108,6 +108,25 @@ def upgrade() -> None:
         "case_id IS NOT NULL OR kind IN ('payment', 'prepayment')",
         schema="settlement",
     )
+    _clearing_cycle()
+    _clearing_case()
+    _clearing_position()
+    _position_hop()
+    _prepayment()
+    _prepayment_movement()
+    op.create_index(
+        "settlement_case_to_clear",
+        "settlement_case",
+        ["clearing_region", "case_id"],
+        unique=False,
+        schema="settlement",
+        postgresql_where=sa.text("state = 'confirmed'"),
+    )
+    for guard in GUARDS:
+        op.execute(guard)
+
+
+def _clearing_cycle() -> None:
     op.create_table(
         "clearing_cycle",
         sa.Column("cycle_id", sa.Text(), nullable=False),
@@ -125,6 +144,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("clearing_region", "cycle_no", name="clearing_cycle_number"),
         schema="settlement",
     )
+
+
+def _clearing_case() -> None:
     op.create_table(
         "clearing_case",
         sa.Column("cycle_id", sa.Text(), nullable=False),
@@ -151,6 +173,9 @@ def upgrade() -> None:
         schema="settlement",
         postgresql_where=sa.text("left_at IS NULL"),
     )
+
+
+def _clearing_position() -> None:
     op.create_table(
         "clearing_position",
         sa.Column("position_id", sa.Text(), nullable=False),
@@ -210,6 +235,9 @@ def upgrade() -> None:
     op.create_index(
         "clearing_position_payer", "clearing_position", ["payer", "payee"], unique=False, schema="settlement"
     )
+
+
+def _position_hop() -> None:
     op.create_table(
         "position_hop",
         sa.Column("position_id", sa.Text(), nullable=False),
@@ -239,6 +267,9 @@ def upgrade() -> None:
         schema="settlement",
         postgresql_where=sa.text("live"),
     )
+
+
+def _prepayment() -> None:
     op.create_table(
         "prepayment",
         sa.Column("lender", sa.Text(), nullable=False),
@@ -252,6 +283,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("lender", "holder"),
         schema="settlement",
     )
+
+
+def _prepayment_movement() -> None:
     op.create_table(
         "prepayment_movement",
         sa.Column("movement_id", sa.Text(), nullable=False),
@@ -290,13 +324,3 @@ def upgrade() -> None:
         unique=False,
         schema="settlement",
     )
-    op.create_index(
-        "settlement_case_to_clear",
-        "settlement_case",
-        ["clearing_region", "case_id"],
-        unique=False,
-        schema="settlement",
-        postgresql_where=sa.text("state = 'confirmed'"),
-    )
-    for guard in GUARDS:
-        op.execute(guard)

@@ -13,10 +13,10 @@ from services.settlement.use_cases.bank_accounts import renew_encryption
 from services.settlement.use_cases.bank_receiving import receive
 from services.settlement.use_cases.bank_sending import send, watch
 from services.settlement.use_cases.clearing import cut_by_calendar
-from services.settlement.use_cases.clocks import escalate, remind_of_items
 from services.settlement.use_cases.confirmations import deem_confirmed
 from services.settlement.use_cases.invariants import check_recent, check_whole
 from services.settlement.use_cases.order_book import order_released
+from services.settlement.use_cases.overdue import escalate, remind_of_items
 from services.settlement.use_cases.partitions import make_partitions
 from services.settlement.use_cases.parts import BankDesk, Settlement
 from services.settlement.use_cases.prepayments import renew_levels

@@ -1,29 +1,24 @@
-"""Clocks of dues: suspended while papers are waited for, resumed, and told of to agencies above when they run out."""
+"""Clocks of dues: suspended while papers are waited for, and resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 from services.settlement import errors
 from services.settlement.rules.cases import Case
-from services.settlement.rules.dues import Due, DueKind, go_on, reached_until, stop, told_at
-from services.settlement.store import agenda as agenda_store
+from services.settlement.rules.dues import Due, DueKind, go_on, stop
 from services.settlement.store import cases as case_store
 from services.settlement.store import dues as store
-from services.settlement.store.agenda import ItemsWaiting
 from services.settlement.store.cases import NewStep
-from services.settlement.store.dues import Overdue, Reason
-from services.settlement.use_cases import overdue
+from services.settlement.store.dues import Reason
 from services.settlement.use_cases.hops import case_event, region_of
 from services.settlement.use_cases.months import Actor
 from services.settlement.use_cases.parts import Settlement
-from services.settlement.use_cases.terms import terms_at
 from shared.auth import Principal, check_area
-from shared.clock import Clock
 from shared.database import Connection
 from shared.events import Envelope, Event
-from shared.events.settlement import DueEscalated, DueResumed, DueSuspended, ItemsDue
+from shared.events.settlement import DueResumed, DueSuspended
 from shared.outbox import announce
 from shared.refusals import Refused
 from shared.workdays import shanghai_day
@@ -97,95 +92,3 @@ async def _due(
 async def _record(tx: Connection, case: Case, step: str, actor: Actor, event: Event | None, now: datetime) -> None:
     await case_store.add_steps(tx, [NewStep(case.case_id, step, *actor, case.numbers_hash)], now)
     await announce(tx, [] if event is None else [Envelope(event, now)])
-
-
-async def escalate(parts: Settlement, clock: Clock) -> None:
-    """Tell the agencies above of parties that let their day pass, each level once for ever (催办)."""
-    while await _escalate_some(parts, clock()):
-        pass
-    while await overdue.escalate_positions(parts, clock()):
-        pass
-    while await overdue.escalate_objections(parts, clock()):
-        pass
-    await overdue.escalate_items(parts, clock())
-
-
-async def _escalate_some(parts: Settlement, now: datetime) -> int:
-    """One batch; how many levels it dealt with. Where nobody is above, that is recorded too."""
-    today = shanghai_day(now)
-    async with parts.database.transaction() as tx:
-        until = {d: reached_until(parts.calendar, today, -d) for d in await store.levels(tx)}
-        late = await store.escalations_reached(tx, until)
-        told = {
-            (o.case_id, o.kind, o.party, o.level_no): told_at(o.level_no, o.party, o.care_region, parts.regions)
-            for o in late
-        }
-        recorded = await store.add_escalations(
-            tx, [(*key, region, o.due_on) for o, (key, region) in zip(late, told.items(), strict=True)], now
-        )
-        events = [
-            _escalated(parts, o, region, now)
-            for o, (key, region) in zip(late, told.items(), strict=True)
-            if region is not None and key in recorded
-        ]
-        await announce(tx, [Envelope(event, now) for event in events])
-    return len(late)
-
-
-def _escalated(parts: Settlement, overdue: Overdue, region: str, now: datetime) -> DueEscalated:
-    return DueEscalated(
-        case_id=overdue.case_id,
-        facility_code=overdue.facility_code,
-        period=overdue.period,
-        care_region=overdue.care_region,
-        home_region=overdue.home_region,
-        kind=overdue.kind,
-        party=overdue.party,
-        region=region,
-        level_no=overdue.level_no,
-        due_on=overdue.due_on,
-        working_days_left=parts.calendar.between(shanghai_day(now), overdue.due_on),
-    )
-
-
-async def remind_of_items(parts: Settlement, clock: Clock) -> None:
-    """Remind parties of their open work items: of those of one month and day together, once at each distance."""
-    now = clock()
-    today = shanghai_day(now)
-    async with parts.database.transaction() as tx:
-        waiting = await agenda_store.items_waiting(tx)
-        terms = await terms_at(parts, tx, (items.care_region for items in waiting), today)
-        reached = [
-            (items, _reached(parts, items.due_on, terms[items.care_region].reminder_distances, today))
-            for items in waiting
-        ]
-        rows = [
-            (items.party, items.period, items.acting_party, items.due_on, distance, distance == distances[0])
-            for items, distances in reached
-            for distance in distances
-        ]
-        recorded = await agenda_store.add_item_reminders(tx, rows, now)
-        due = [
-            items
-            for items, distances in reached
-            if distances and (items.party, items.period, items.acting_party, items.due_on, distances[0]) in recorded
-        ]
-        await announce(tx, [Envelope(_items_due(parts, items, today), now) for items in due])
-
-
-def _reached(parts: Settlement, due_on: date, distances: Sequence[int], today: date) -> list[int]:
-    """The distances a day has reached, the nearest to today first."""
-    left = parts.calendar.between(today, due_on)
-    return sorted(distance for distance in distances if left <= distance)
-
-
-def _items_due(parts: Settlement, items: ItemsWaiting, today: date) -> ItemsDue:
-    return ItemsDue(
-        facility_code=items.party,
-        period=items.period,
-        party=items.acting_party,
-        due_on=items.due_on,
-        item_count=items.item_count,
-        amount_fen=items.amount_fen,
-        working_days_left=parts.calendar.between(today, items.due_on),
-    )

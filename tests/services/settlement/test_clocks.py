@@ -28,8 +28,8 @@ from services.settlement.rules.clearing_states import (
 )
 from services.settlement.rules.dues import Due, DueKind, consents, due_by_terms, make_due, resume, suspend, told_at
 from services.settlement.rules.orders import OrderState
-from services.settlement.use_cases.clocks import escalate, remind_of_items
 from services.settlement.use_cases.confirmations import deem_confirmed
+from services.settlement.use_cases.overdue import escalate, remind_of_items
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import remind
 from shared.events.claims import DischargeSettled, SettlementReversed

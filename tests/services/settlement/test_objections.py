@@ -16,7 +16,7 @@ import pytest
 from services.settlement.rules.cases import Case, State, confirm
 from services.settlement.rules.objections import Objection, ObjectionState, check_decision, check_objection, decides
 from services.settlement.store.invariants import violations
-from services.settlement.use_cases.clocks import escalate
+from services.settlement.use_cases.overdue import escalate
 from services.settlement.use_cases.proof import prove
 from services.settlement.use_cases.reminders import remind
 from shared.events.claims import DischargeSettled, SettlementReversed

@@ -13,7 +13,7 @@ from services.settlement.rules.terms import Netting
 from services.settlement.store import agenda as agenda_store
 from services.settlement.store.agenda import Task
 from services.settlement.store.clearing import Cycle, Position
-from services.settlement.use_cases.clocks import escalate
+from services.settlement.use_cases.overdue import escalate
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import remind
 from shared.events.settlement import DisbursementDue, DueEscalated, PositionDue, PositionEscalated, RemittanceDue

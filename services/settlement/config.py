@@ -54,7 +54,7 @@ class SettlementSettings(BaseSettings):
     """Working days a party has to deal with a difference, counted from the match that found it."""
     four_eyes_above_fen: int = Field(default=100_000, ge=0)
     """Differences above this amount are decided by two people (四眼)."""
-    match_memory_mb: int = Field(default=256, ge=4, le=4096)
+    match_memory_mb: int = Field(default=512, ge=4, le=4096)
     """What the database may use for each step of a match before it goes to the disk."""
     file_chunk_lines: int = Field(default=20_000, gt=0)
     """Lines of a statement's file read and written at once; progress is kept after each."""

@@ -164,7 +164,7 @@ async def _bare(connection: asyncpg.Connection[Any], content: bytes) -> float:
         "CREATE SCHEMA IF NOT EXISTS bench; CREATE TABLE bench.line (facility_settlement_no text, refund text,"
         " settlement_id text, total_fen bigint, fund_fen bigint, account_fen bigint)"
     )
-    await connection.execute("SET work_mem = '256MB'")  # what the match is given too
+    await connection.execute("SET work_mem = '512MB'")  # what the match is given too
     started = perf_counter()
     await connection.copy_to_table(
         "line", schema_name="bench", source=io.BytesIO(content), format="csv", header=True, timeout=300

@@ -17,6 +17,7 @@ from services.settlement.rules.statements import (
     Sums,
 )
 from services.settlement.store.bills import columns
+from services.settlement.store.matching import allow_loops, avoid_loops
 from shared.database import Connection, row_to, rows_to
 
 STATEMENT_INSERT = """
@@ -378,7 +379,10 @@ async def differences(tx: Connection, of: Statement, after: int, limit: int) -> 
 
 async def new_differences(tx: Connection, statement_id: str, match_no: int, limit: int) -> list[Difference]:
     """Differences the match before did not find."""
-    return rows_to(Difference, await tx.fetch(DIFFERENCES_NEW, statement_id, match_no, limit))
+    await avoid_loops(tx)
+    found = rows_to(Difference, await tx.fetch(DIFFERENCES_NEW, statement_id, match_no, limit))
+    await allow_loops(tx)
+    return found
 
 
 async def resolution(tx: Connection, of: Statement) -> Resolution | None:

@@ -1,4 +1,4 @@
-"""Consuming events: batches in, one transaction each, offsets after.
+"""Consuming events: batches in, one transaction each whatever partitions its events come from, offsets after.
 
 `Unavailable` pauses and reads the same batch again; what cannot be handled (undecodable, refused, or failing alone
 again and again while everything is up) goes to the dead-letter topic with its reason, and the partition goes on.
@@ -108,23 +108,22 @@ class Consumer:
     async def _consume(self, subscription: Subscription) -> None:
         pause_s = 0.1
         while not self._stopping.is_set():
-            batches = await subscription.poll()
+            records = await subscription.poll()
             self._gauges.set("sifang.consumer.lag", await subscription.lag(), service=self._service)
-            for number, records in enumerate(batches):
-                try:
-                    await self.handle_records(records)
-                    await subscription.commit(records)
-                    pause_s = 0.1
-                except Unavailable as away:
-                    log.warning("handler waits", extra={"fields": {"reason": str(away), "pause_s": pause_s}})
-                    for unhandled in batches[number:]:
-                        subscription.rewind(unhandled)
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(pause_s * 2, self._settings.consumer_backoff_max_s)
-                    break
+            if not records:
+                continue
+            try:
+                await self.handle_records(records)
+                await subscription.commit(records)
+                pause_s = 0.1
+            except Unavailable as away:
+                log.warning("handler waits", extra={"fields": {"reason": str(away), "pause_s": pause_s}})
+                subscription.rewind(records)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, self._settings.consumer_backoff_max_s)
 
     async def handle_records(self, records: Sequence[Record]) -> None:
-        """Handle one partition's records: together if they let us, else one by one. Raises Unavailable."""
+        """Handle records of any partitions: together if they let us, else one by one. Raises Unavailable."""
         decoded: list[tuple[Record, Envelope[Event]]] = []
         for record in records:
             try:

@@ -41,8 +41,8 @@ async def _letters(settings: Settings, service: str, group: str) -> AsyncIterato
     async with Subscription(settings, group, [dead_letter_topic(service)]).opened() as subscription:
         end = await subscription.ends()
         while await subscription.before(end):
-            for records in await subscription.poll(1.0):
-                yield subscription, [r for r in records if r.offset < end[r.partition]]
+            if records := [r for r in await subscription.poll(1.0) if r.offset < end[r.partition]]:
+                yield subscription, records
 
 
 async def replay(base: Base, parts: Parts) -> Replayed:

@@ -138,21 +138,20 @@ class Subscription:
             raise Unavailable("broker", "not subscribed")
         return self._consumer
 
-    async def poll(self, timeout_s: float = 0.2) -> list[list[Record]]:
-        """The next records, one list a partition, in order. Raises Unavailable."""
+    async def poll(self, timeout_s: float = 0.2) -> list[Record]:
+        """The next records, those of each partition in order. Raises Unavailable."""
         try:
             fetched = await self._open.getmany(
                 timeout_ms=int(timeout_s * 1000), max_records=self._settings.consumer_batch_max
             )
         except (KafkaError, OSError) as error:
             raise Unavailable("broker", type(error).__name__) from error
-        return [[_record(r) for r in records] for records in fetched.values() if records]
+        return [_record(r) for records in fetched.values() for r in records]
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Everything up to the last of these is done. Losing the partition meanwhile is fine: the inbox knows them."""
-        last = records[-1]
         try:
-            await self._open.commit({TopicPartition(last.topic, last.partition): last.offset + 1})
+            await self._open.commit({TopicPartition(r.topic, r.partition): r.offset + 1 for r in records})
         except (CommitFailedError, IllegalStateError):
             return
         except (KafkaError, OSError) as error:
@@ -160,9 +159,10 @@ class Subscription:
 
     def rewind(self, records: Sequence[Record]) -> None:
         """Read these again."""
-        first = records[0]
-        with suppress(IllegalStateError):
-            self._open.seek(TopicPartition(first.topic, first.partition), first.offset)
+        firsts = {TopicPartition(r.topic, r.partition): r.offset for r in reversed(records)}
+        for partition, offset in firsts.items():
+            with suppress(IllegalStateError):
+                self._open.seek(partition, offset)
 
     async def lag(self) -> int:
         """Records beyond our position, as far as the broker's last answers told. Raises Unavailable."""

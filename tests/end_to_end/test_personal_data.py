@@ -75,8 +75,8 @@ async def test_not_in_any_topic(known_person: tuple[Person, str], settings: Sett
         async with Subscription(settings, f"test-{new_id()}", [topic]).opened() as subscription:
             ends = await subscription.ends()
             while await subscription.before(ends):
-                for records in await subscription.poll(0.5):
-                    text += "".join(f"{r.key!r} {r.value.decode(errors='replace')} {r.headers}" for r in records)
+                records = await subscription.poll(0.5)
+                text += "".join(f"{r.key!r} {r.value.decode(errors='replace')} {r.headers}" for r in records)
     assert person.person_id in text, "read at all"
     assert facility in text
     assert found_in(text, person) == []

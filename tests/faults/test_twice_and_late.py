@@ -39,8 +39,7 @@ async def read_all(settings: Settings, topic: str) -> list[Record]:
     async with Subscription(settings, f"test-{new_id()}", [topic]).opened() as subscription:
         ends = await subscription.ends()
         while await subscription.before(ends):
-            for records in await subscription.poll(0.5):
-                found += records
+            found += await subscription.poll(0.5)
     return found
 
 

@@ -73,8 +73,7 @@ async def reading(settings: Settings, topic: str) -> AsyncIterator[Callable[[str
 
     async def read(subscription: Subscription) -> None:
         while True:
-            for records in await subscription.poll(0.1):
-                seen.extend(records)
+            seen.extend(await subscription.poll(0.1))
 
     async with Subscription(settings, f"test-{new_id()}", [topic]).opened() as subscription:
         task = asyncio.create_task(read(subscription))

@@ -100,7 +100,7 @@ async def announced(settings: Settings) -> AsyncIterator[Announced]:
             for _ in range(100):
                 if len(seen.get(code, [])) >= count:
                     break
-                for record in (r for partition in await topic.poll() for r in partition):
+                for record in await topic.poll():
                     event = EVENTS[record.header("ce_type") or ""].model_validate_json(record.value)
                     seen.setdefault(event.key, []).append(event)
             return seen.get(code, [])

@@ -46,7 +46,7 @@ async def announced(settings: Settings, kind: type[Event], message_id: str) -> l
     async with Subscription(settings, f"test-{new_id()}", ["sifang.notification.v1"]).opened() as topic:
 
         async def read() -> list[Event]:
-            envelopes = [decode(record) for batch in await topic.poll(1) for record in batch]
+            envelopes = [decode(record) for record in await topic.poll(1)]
             return [e.event for e in envelopes if e is not None and e.event.key == message_id]
 
         events = await eventually(read)

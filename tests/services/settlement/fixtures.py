@@ -98,9 +98,8 @@ def heard(services: Cluster, settings: Settings, books: Books) -> Heard:
         async with Subscription(settings, f"tests-{new_id()}", [topic]).opened() as subscription:
             end = await subscription.ends()
             while await subscription.before(end):
-                for records in await subscription.poll():
-                    found = [decode(record) for record in records if record.key == key.encode()]
-                    events += [envelope.event for envelope in found if envelope is not None]
+                found = [decode(record) for record in await subscription.poll() if record.key == key.encode()]
+                events += [envelope.event for envelope in found if envelope is not None]
         return events
 
     return hear

@@ -278,6 +278,33 @@ async def test_through_the_broker_from_announcement_to_effect(
     assert numbers == list(range(50))
 
 
+async def test_every_partition_is_rewound_and_committed_together(producer: Producer, settings: Settings) -> None:
+    topic, group = topic_of("notification"), f"test-{new_id()}"
+    sent = {new_id() for _ in range(30)}
+    await producer.send([Message(topic, key.encode(), b"{}", []) for key in sent])
+
+    async def all_of(subscription: Subscription) -> list[Record]:
+        records: list[Record] = []
+        async with asyncio.timeout(20):
+            while not sent <= {(r.key or b"").decode() for r in records}:
+                records += await subscription.poll(0.5)
+        return records
+
+    async with Subscription(settings, group, [topic]).opened() as subscription:
+        records = await all_of(subscription)
+        assert len({r.partition for r in records}) > 1, "or it shows nothing"
+        subscription.rewind(records)
+        again = await all_of(subscription)
+        assert sorted((r.partition, r.offset) for r in again) == sorted((r.partition, r.offset) for r in records)
+        await subscription.commit(again)
+    async with Subscription(settings, group, [topic]).opened() as subscription:
+        ends = await subscription.ends()
+        left: list[Record] = []
+        while await subscription.before(ends):
+            left += await subscription.poll(0.5)
+    assert sent.isdisjoint((r.key or b"").decode() for r in left)
+
+
 async def test_a_database_that_is_away_is_said_so(settings: Settings, kernel_schema: str) -> None:
     nowhere = settings.model_copy(update={"database_url": "postgresql://sifang@127.0.0.1:1/sifang"})
     with pytest.raises(Unavailable):

@@ -172,7 +172,7 @@ async def _reconciled(flow: Flow, books: Books) -> dict[str, str]:
 
 
 async def _differing(flow: Flow, books: Books) -> dict[str, str]:
-    """A statement whose file misses a bill: the file's name, and the work item it came to."""
+    """A statement whose file misses a bill: the file's name, the work item it came to, and what was done about it."""
     hospital = Hospital()
     booked, stated = hospital.bill(), hospital.bill(fund_fen=1)
     await books.hear(hospital.changed(), booked)
@@ -186,7 +186,11 @@ async def _differing(flow: Flow, books: Books) -> dict[str, str]:
     done(await facility.put(f"{path}/files/{sha256}", content=content, headers=kind))
     done(await facility.post(f"{path}/match"))
     items = done(await facility.get("/v1/items"))["items"]
+    shown = done(await facility.get(f"{path}/open-items"))["classes"][0]
+    said = {"difference_class": shown["difference_class"], "kind": "correct", "reason": "r", "seen": shown["seen"]}
+    bulk = done(await facility.post(f"{path}/bulk-actions", json=said))
     return {
+        "bulk_no": str(bulk["bulk_no"]),
         "differing": hospital.code,
         "unequal_id": submitted["statement_id"],
         "sha256": sha256,

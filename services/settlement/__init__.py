@@ -6,7 +6,7 @@ payment orders with the bank's answers, bank accounts, payouts to persons, what 
 Hears DischargeSettled and SettlementReversed (claims), FacilityChanged (designation).
 Announces StatementSubmitted, DifferenceFound, AgencyBooksDiffer, PartyConfirmed, Reconciled, Remitted, Disbursed,
 CaseClosed, ReconciliationDue, RemittanceDue, DisbursementDue, ItemsDue, ItemsEscalated, DueEscalated, DueSuspended,
-DueResumed, ObjectionRaised, ObjectionEscalated, ObjectionDecided, ConsentDeemed, CycleCut, PositionDue,
-PositionEscalated, PositionSettled,
-CasePostponed, PrepaymentLow, PayoutPaid, PayoutRefused, OrderFailed, WithholdingApproved.
+DueResumed, ObjectionRaised, ObjectionDue, ObjectionEscalated, ObjectionDecided, ConsentDeemed, CycleCut, PositionDue,
+PositionSuspended, PositionResumed, PositionEscalated, PositionSettled, CasePostponed, PrepaymentLow, PayoutPaid,
+PayoutRefused, OrderFailed, WithholdingApproved.
 """

@@ -365,6 +365,15 @@ NOTHING_TO_APPROVE = declare(
     zh="没有待批准的处理意见。",
     en="Nothing waits for approval.",
 )
+ITEMS_CHANGED = declare(
+    "settlement.items-changed",
+    status=409,
+    zh="待办已变更：该类现有 {count} 件未办结，合计 {amount_fen} 分，请重新查看后处理。",
+    en="The items are not (or no longer) those you saw: {count} of the class are open, {amount_fen} fen in all.",
+)
+BULK_UNKNOWN = declare(
+    "settlement.bulk-action-unknown", status=404, zh="没有该批量处理。", en="There is no such action for a class."
+)
 
 # Confirmations
 

@@ -207,6 +207,21 @@ class ObjectionRaised(CaseEvent):
     due_on: date
 
 
+class ObjectionDue(CaseEvent):
+    """An objection is to be decided (异议处理提醒): told once for each distance from its day. Key: the case."""
+
+    objection_no: int
+    party: str
+    """Who objects."""
+    deciding_party: str
+    """Who must decide."""
+    due_on: date
+    provisional: bool
+    """True when the due day lies beyond the known calendar and may still move."""
+    working_days_left: int
+    """Negative once it is overdue."""
+
+
 class ObjectionEscalated(CaseEvent):
     """Nobody decided an objection by its day, and the agency above is told. Key: the case."""
 
@@ -336,6 +351,45 @@ class PositionDue(Event):
     """True when the due day lies beyond the known calendar and may still move."""
     working_days_left: int
     """Negative once it is overdue."""
+
+    @property
+    def key(self) -> str:
+        return self.cycle_id
+
+
+class PositionSuspended(Event):
+    """The clock of a net position stands still, waiting for papers (中止). Key: the cycle."""
+
+    announcer: ClassVar[str] = "settlement"
+    cycle_id: str
+    position_id: str
+    kind: str
+    payer: str
+    """Whose clock it is."""
+    payee: str
+    amount_fen: int
+    suspended_on: date
+    days_left: int
+    """Working days that continue when it is resumed."""
+
+    @property
+    def key(self) -> str:
+        return self.cycle_id
+
+
+class PositionResumed(Event):
+    """The clock of a net position runs again. Key: the cycle."""
+
+    announcer: ClassVar[str] = "settlement"
+    cycle_id: str
+    position_id: str
+    kind: str
+    payer: str
+    """Whose clock it is."""
+    payee: str
+    amount_fen: int
+    due_on: date
+    provisional: bool
 
     @property
     def key(self) -> str:

@@ -87,6 +87,7 @@ _ID_NAMES = {
     "item_id",
     "sha256",
     "item_no",
+    "bulk_no",
     "period",
     "form",
     "entry_id",
@@ -152,6 +153,7 @@ OWN = [
     ("settlement", "finance", "{lender}", "/v1/prepayments/{lender}/{holder}"),
     ("settlement", "finance", "{holder}", "/v1/prepayments/{lender}/{holder}/movements"),
     ("settlement", "facility", "{differing}", "/v1/items/{item_no}"),
+    ("settlement", "facility", "{differing}", "/v1/statements/{unequal_id}/bulk-actions"),
     ("settlement", "facility", "{differing}", "/v1/statements/{unequal_id}/files/{sha256}"),
     ("notification", "finance", "{party}", "/v1/subscriptions"),
 ]
@@ -167,7 +169,7 @@ async def test_what_the_stranger_does_not_reach_is_there(
 
 
 NOBODYS = frozenset(
-    {"month", "period", "form", "item_no", "lender", "holder", "objection_no", "terms_no", "kind", "region"}
+    {"month", "period", "form", "item_no", "bulk_no", "lender", "holder", "objection_no", "terms_no", "kind", "region"}
 )
 """Parts of addresses that tell nothing of a party, or that any text may hold: "1" is in every answer."""
 

@@ -80,6 +80,12 @@ class SeededBank:
 
     # What the bank does
 
+    def move(self, account: str, debit_fen: int) -> None:
+        """A movement that names no order: a debit, or as a negative amount a credit."""
+        self._number += 1
+        line = entry(f"U{account}{self._number}", None, abs(debit_fen), self.today(), debit=debit_fen > 0)
+        self._say(notification(f"V{account}{self._number}", account, [line], self.today()), [])
+
     def work(self) -> None:
         """A day at the bank: what was put off, then every file that is new."""
         later, self._later = self._later, []

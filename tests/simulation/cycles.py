@@ -8,11 +8,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from services.settlement.handlers import handlers
 from services.settlement.rules.banking import Creditor
 from services.settlement.rules.cases import Case
+from services.settlement.rules.identifications import Nature
+from services.settlement.rules.objections import ObjectionState
 from services.settlement.rules.orders import Purpose
 from services.settlement.rules.payouts import PAPERS, Origin, Recipient, Timing
 from services.settlement.rules.statements import Key, Sums
@@ -21,38 +24,61 @@ from services.settlement.use_cases import (
     bank_accounts,
     clearing,
     confirmations,
+    identifications,
+    objections,
     orders,
     payouts,
     prepayments,
     statements,
     terms,
     unpaid,
+    withholdings,
 )
 from services.settlement.use_cases.bank_receiving import receive
 from services.settlement.use_cases.bank_sending import send
 from services.settlement.use_cases.parts import BankDesk, Settlement
 from services.settlement.use_cases.payouts import Card, Claim
+from services.settlement.use_cases.reminders import rematch_reopened
 from services.settlement.use_cases.statements import Submission
 from shared.auth import Principal, Role
 from shared.events import Envelope, Event, new_id
 from shared.refusals import Refused
 from shared.regions import Level, Region, RegionTree
-from shared.workdays import month_of, shanghai_day
+from shared.workdays import shanghai_day
 from tests.services.settlement.banking import CARD, account_no
 from tests.services.settlement.world import Hospital, noon, totals_of
 from tests.simulation.bank import SeededBank
 from tests.simulation.model import Account
-from tests.simulation.money import BROUGHT, CARRIED, OPEN, ORDERED, REPLACED, Deal, Debt, Money, Pool
+from tests.simulation.money import (
+    BROUGHT,
+    CARRIED,
+    OPEN,
+    ORDERED,
+    REPLACED,
+    Bill,
+    Deal,
+    Debt,
+    Decided,
+    Money,
+    Pool,
+)
 from tests.simulation.play import Disagreement, compare, principal
 
 ROUNDS = 3
 BEGIN = datetime(2026, 5, 6, 2, 0, tzinfo=UTC)
+MONTHS = ("2026-04", "2026-05", "2026-06", "2026-07")
+"""One for each round, and one after the year's review."""
+REVIEW = datetime(2027, 3, 15, 2, 0, tzinfo=UTC)
+"""When what was retained in the year of the rounds is reviewed."""
+FULL_PERMILLE = 980
+"""From this level index on everything that was retained is given back."""
 BALANCES = """
     SELECT book, account_kind, counterparty, sum(amount_fen)::bigint FROM ledger_entry
     WHERE book = ANY($1::text[]) GROUP BY book, account_kind, counterparty HAVING sum(amount_fen) <> 0
 """
 CASES = """
-    SELECT case_id, home_region, chain, clearing_region, state, payable_fen, numbers_hash FROM settlement_case
+    SELECT case_id, facility_code, period, home_region, chain, clearing_region, state, payable_fen, numbers_hash
+    FROM settlement_case
     WHERE facility_code = $1 AND period = $2 ORDER BY case_id
 """
 STATES = "SELECT case_id, state FROM settlement_case WHERE case_id = ANY($1::text[])"
@@ -78,6 +104,12 @@ MOVEMENT_OPEN = """
 CARDS = """
     SELECT state, (SELECT count(*) FROM payout_card c WHERE c.payout_id = p.payout_id) AS cards
     FROM payout p WHERE payout_id = $1
+"""
+ITEM = "SELECT max(item_no) FROM bank_item WHERE party = $1 AND kind = 'entry_unknown' AND closed_at IS NULL"
+WITHHOLDINGS = """
+    SELECT w.withholding_id, w.amount_fen - (SELECT coalesce(sum(s.amount_fen), 0)::bigint FROM set_off s
+        WHERE s.withholding_id = w.withholding_id AND s.reversal_id IS NULL) AS left_fen
+    FROM withholding w WHERE w.agency = ANY($1::text[]) AND w.state = 'approved'
 """
 PAYOUTS = "SELECT payout_id, state FROM payout WHERE region = ANY($1::text[])"
 
@@ -140,6 +172,10 @@ class CyclePlay:
         self._defaulting: set[str] = set()
         """Agencies that do not pay now."""
         self._levels: dict[tuple[str, str], tuple[int, int]] = {}
+        self._accounts: dict[str, str] = {}
+        """The number of everybody's account."""
+        self._closed: set[tuple[str, str]] = set()
+        """Months of facilities of which somebody confirmed a case."""
 
     @property
     def _carrying(self) -> set[str]:
@@ -154,23 +190,30 @@ class CyclePlay:
     async def perform(self) -> None:
         """Everything of this seed. Raises Disagreement, and whatever the product raises that it must not."""
         await self._begin()
-        for _ in range(ROUNDS):
-            await self._treat_and_confirm()
+        for month in MONTHS[:ROUNDS]:
+            await self._treat(month)
+            await self._object()
+            await self._confirm_all(silent=0.15)
+            await self._agree()
             await self._entitle()
             await self._cut_all()
             self._defaulting = {r for r in self.above if self.dice.random() < 0.35}
             for _ in range(2):
                 await self._order_some()
                 await self._bank_day()
+                await self._identify()
             await self._overdue()
             self.now = (self.now + timedelta(days=4)).replace(hour=2, minute=0)
+        self.bank.honest = True
+        self._defaulting.clear()
+        await self._set_levels()
+        await self._end()
+        await self._review()
+        await self._treat(MONTHS[ROUNDS])
         await self._end()
 
     async def _end(self) -> None:
         """Everybody pays, and a bank that only pays."""
-        self.bank.honest = True
-        self._defaulting.clear()
-        await self._set_levels()
         await self._confirm_all(silent=0.0)
         await self._cut_all()
         for _ in range(60):
@@ -201,7 +244,9 @@ class CyclePlay:
                 "payment_way": self.dice.choices(list(PaymentWay), weights=(1, 2))[0],
                 "deemed_consent": self.dice.random() < 0.5,
                 "second_review_above_fen": self.dice.choice((0, 200_000, 10**9)),
+                "retention_permille": self.dice.choice((0, 0, 37, 100)),
             }
+            self.money.permille[region] = values["retention_permille"]
             self.terms[region] = values
             choice = Choice(region, shanghai_day(self.now), values)
             made = await terms.propose(self.parts, officer(region), choice, "约定", self.now)
@@ -211,7 +256,8 @@ class CyclePlay:
 
     async def _open_account(self, party: str) -> None:
         keeper = next((h.region for h in self.hospitals if h.code == party), party)
-        creditor = Creditor(f"{party} 户", account_no(), "102508000017")
+        number = self._accounts.setdefault(party, account_no())
+        creditor = Creditor(f"{party} 户", number, "102508000017")
         opening = (shanghai_day(self.now) - timedelta(days=1), 0)
         made = await bank_accounts.propose(self.parts, principal(keeper), party, creditor, opening, self.now)
         seen = made.row.version_no
@@ -224,9 +270,8 @@ class CyclePlay:
 
     # Bills, statements, confirmations
 
-    async def _treat_and_confirm(self) -> None:
-        """A month of every hospital, with reversals that can make it negative; it is stated, and mostly confirmed."""
-        month = month_of(shanghai_day(self.now).replace(day=1) - timedelta(days=1))
+    async def _treat(self, month: str) -> None:
+        """A month of every hospital, with reversals that can make it negative; it is stated."""
         for hospital in self.hospitals:
             standing = self._standing[hospital.code]
             gone = self.dice.sample(standing, min(len(standing), self.dice.choice((0, 0, 1, 3))))
@@ -236,11 +281,47 @@ class CyclePlay:
             for event in (*fresh, *reversals):
                 parties = (hospital.code, *chain(self.above, hospital.region, event.home_region))
                 self.money.book(parties, event.fund_fen, event.account_fen)
+                owed_fen = event.fund_fen + event.account_fen
+                self.money.bills[event.settlement_id] = Bill(hospital.code, event.home_region, month, owed_fen)
                 await self._hear(event)
             await self._state(hospital, month, [*fresh, *reversals])
             self._months.append((hospital, month))
-        await self._confirm_all(silent=0.15)
-        await self._agree()
+
+    async def _object(self) -> None:
+        """Some parties object to bills before they confirm; it is decided at once, one way or the other."""
+        for hospital, month in self._months:
+            for row in await self._cases(hospital, month):
+                if row["state"] == "matched" and self.dice.random() < 0.25:
+                    await self._object_to(hospital, month, row)
+
+    async def _object_to(self, hospital: Hospital, month: str, row: Any) -> None:
+        """Accepted, the bills are cleared with the next month that nobody has confirmed."""
+        bills = self.money.in_case(hospital.code, row["home_region"], month)
+        parties = sorted({hospital.code, *row["chain"]} - self._said[row["case_id"]])
+        if not bills or not parties:
+            return
+        party, named = self.dice.choice(parties), self.dice.sample(bills, self.dice.randint(1, len(bills)))
+        try:
+            raised = await objections.raise_objection(
+                self.parts, principal(party), row["case_id"], row["numbers_hash"], named, "不是本院的单据", self.now
+            )
+        except Refused as refused:
+            if {r.code for r in refused.refusals} <= {"settlement.objection-repeated"}:
+                return
+            raise
+        later = [m for m in MONTHS[:ROUNDS] if m > month and (hospital.code, m) not in self._closed]
+        ways = [ObjectionState.REJECTED, ObjectionState.WITHDRAWN, *([ObjectionState.ACCEPTED] * 2 if later else [])]
+        outcome = self.dice.choice(ways)
+        by = party if outcome is ObjectionState.WITHDRAWN else raised.deciding_party
+        reason = None if outcome is ObjectionState.WITHDRAWN else "已核对"
+        await objections.end_objection(
+            self.parts, principal(by, "judge"), raised.objection_no, outcome, reason, self.now
+        )
+        if outcome is ObjectionState.ACCEPTED:
+            for bill_id in named:
+                self.money.bills[bill_id].month = later[0]
+            await rematch_reopened(self.parts, lambda: self.now)
+        self._say(f"objection_{outcome} to {len(named)} bills")
 
     def _bill(self, hospital: Hospital, month: str) -> Any:
         return hospital.bill(
@@ -280,6 +361,8 @@ class CyclePlay:
             silent_ones = {hospital.code, *row["chain"]} - self._said[row["case_id"]]
             deemed = {p for p in silent_ones if self._deems(hospital, p)}
             self._said[row["case_id"]] |= deemed
+            if deemed:
+                self._closed.add((hospital.code, month))
             if silent_ones == deemed:
                 self._confirmed(hospital, month, row, self.now if deemed else spoken_at)
         self._say(f"confirm {len(cases)} cases, {quiet} silent")
@@ -289,6 +372,7 @@ class CyclePlay:
 
     async def _confirm(self, party: str, row: Any) -> None:
         hashes = {row["case_id"]: row["numbers_hash"]}
+        self._closed.add((row["facility_code"], row["period"]))
         outcome = (await confirmations.confirm_cases(self.parts, principal(party), hashes, self.now))[row["case_id"]]
         if not isinstance(outcome, Case):
             raise Disagreement(f"{party} cannot confirm: {outcome}")
@@ -298,7 +382,10 @@ class CyclePlay:
         meeting = next(c for c in way_up(self.above, hospital.region) if c in way_up(self.above, row["home_region"]))
         if (agencies, meeting) != (tuple(row["chain"]), row["clearing_region"]):
             raise Disagreement(f"the chain of {dict(row)}")
-        deal = Deal(row["case_id"], (hospital.code, *agencies), meeting, row["payable_fen"], at)
+        owed_fen = self.money.comes_to(hospital.code, row["home_region"], month)
+        if owed_fen != row["payable_fen"]:
+            raise Disagreement(f"case {row['case_id']} comes to {row['payable_fen']}, not {owed_fen}")
+        deal = Deal(row["case_id"], (hospital.code, *agencies), meeting, owed_fen, at)
         self.money.confirm(deal, month)
 
     async def _cases(self, hospital: Hospital, month: str) -> list[Any]:
@@ -315,6 +402,63 @@ class CyclePlay:
             await self._top_up(self.dice.choice(list(self.above)[1:]))
         if self.dice.random() < 0.2:
             await self._set_levels()
+        for hospital in self.hospitals:
+            if self.dice.random() < 0.4:
+                await self._deduct(hospital)
+        await self._agree()
+
+    # What is withheld
+
+    async def _deduct(self, hospital: Hospital) -> None:
+        """Two officers deduct from a hospital, or give back of what was deducted."""
+        made = {
+            i: d
+            for i, d in self.money.decided.items()
+            if d.facility == hospital.code and d.account == "deductions" and not d.adds
+        }
+        of = self.dice.choice([None, *made])
+        most = 300_000 if of is None else made[of].amount_fen - made[of].returned_fen
+        if not most:
+            return
+        said = withholdings.Said(hospital.code, self.dice.randint(1, most), of, "超标准收费")
+        async with self.parts.database.transaction() as tx:
+            row = await withholdings.propose(tx, officer(hospital.region), said, self.now)
+        if of is not None:
+            made[of].returned_fen += said.amount_fen
+        await self._decided(row.withholding_id, hospital, "deductions", said.amount_fen, adds=of is not None)
+        self._say("deduct" if of is None else "deduct_less")
+
+    async def _decided(self, withholding_id: str, hospital: Hospital, account: str, fen: int, *, adds: bool) -> None:
+        """Another officer agrees, a minute later."""
+        self.now += timedelta(minutes=1)
+        async with self.parts.database.transaction() as tx:
+            who = officer(hospital.region, "two")
+            await withholdings.decide(self.parts, tx, who, withholding_id, self.now, approved=True)
+        order = (self.now, withholding_id)
+        self.money.decided[withholding_id] = Decided(hospital.region, hospital.code, account, adds, order, fen, fen)
+
+    async def _review(self) -> None:
+        """The year is over: what was retained in it goes back, or a part of it."""
+        self.now = max(self.now, REVIEW)
+        for hospital in self.hospitals:
+            pair = (hospital.region, hospital.code)
+            index = self.dice.choice((0, 333, 979, 980, 1200))
+            review = (hospital.code, 2026, Decimal(index) / 1000)
+            retained = self.money.retained().get(pair, 0)
+            try:
+                async with self.parts.database.transaction() as tx:
+                    row = await withholdings.propose_release(
+                        self.parts, tx, officer(hospital.region), review, "年度考核", self.now
+                    )
+            except Refused:
+                if retained:
+                    raise
+                continue
+            back, stays = self.money.review(pair, index, FULL_PERMILLE)
+            if (row.amount_fen, row.kept_fen) != (back, stays):
+                raise Disagreement(f"review of {pair}: {row.amount_fen} and {row.kept_fen}, not {back} and {stays}")
+            await self._decided(row.withholding_id, hospital, "retention", back, adds=True)
+            self._say("release")
         await self._agree()
 
     async def _grant(self, region: str) -> None:
@@ -413,6 +557,8 @@ class CyclePlay:
         }[rule]
         going, draws = self.money.leaving(pool, money_fen), rule is UnpaidRule.PREPAYMENT
         possible = bool(going) or (draws and pool.amount_fen <= money_fen)
+        if rule is UnpaidRule.PART_PAY and available >= pool.amount_fen:
+            possible = False
         try:
             async with self.parts.database.transaction() as tx:
                 who = principal(region, "clerk")
@@ -552,6 +698,64 @@ class CyclePlay:
         self.bank.happened.clear()
         await self._agree()
 
+    async def _identify(self) -> None:
+        """The bank tells of movements that name nothing: two people say what each was, or nobody does yet."""
+        for _ in range(self.dice.choice((0, 1, 1, 2))):
+            party = self.dice.choice(list(self.above))
+            paying = [p for p in self.money.live() if self._payable_unseen(p)]
+            match self.dice.choice(("nobody", "nature", "pair", "position")):
+                case "nobody":
+                    await self._movement(party)
+                case "nature":
+                    debit_fen, item_no = await self._movement(party)
+                    await self._said_to_be(party, item_no, nature=Nature.OTHER)
+                    self.money.identified(party, debit_fen, "other_income")
+                case "pair":
+                    debit_fen, one = await self._movement(party)
+                    _, other = await self._movement(party, -debit_fen)
+                    await self._said_to_be(party, one, counter=other)
+                case "position" if paying:
+                    await self._seen_to_be_paid(self.dice.choice(paying))
+        await self._agree()
+
+    def _payable_unseen(self, pool: Pool) -> bool:
+        """Whether a position can be paid, by an agency, and nobody ever ordered it."""
+        debt = self._debt(pool)
+        ordered = any(own is debt for own in self.money.orders.values())
+        return pool.payer != pool.facility and not ordered and self.money.can_take(debt)
+
+    async def _movement(self, party: str, debit_fen: int = 0) -> tuple[int, int]:
+        """A movement of a party's account, and the item that tells of it."""
+        debit_fen = debit_fen or self.dice.choice((-1, 1)) * self.dice.randint(1, 40_000)
+        self.bank.move(self._accounts[party], debit_fen)
+        self.bank.told.clear()
+        await receive(self.parts, lambda: self.now)
+        self.money.unknown(party, debit_fen)
+        async with self.parts.database.read() as reader:
+            item_no = await reader.fetchval(ITEM, party)
+        if item_no is None:
+            raise Disagreement(f"nothing tells of a movement of {party}")
+        return debit_fen, item_no
+
+    async def _said_to_be(self, party: str, item_no: int, **what: Any) -> None:
+        debt, counter, nature = what.get("debt"), what.get("counter"), what.get("nature")
+        said = identifications.Said(None, debt, counter, "已核对回单", nature)
+        async with self.parts.database.transaction() as tx:
+            row = await identifications.propose(tx, principal(party), item_no, said, self.now)
+        async with self.parts.database.transaction() as tx:
+            who = principal(party, "two")
+            await identifications.approve(self.parts, tx, who, row.identification_id, self.now)
+        self._say(f"identify_{row.target}")
+
+    async def _seen_to_be_paid(self, pool: Pool) -> None:
+        """The bank's account of the payer shows that it paid a position: nobody ordered that."""
+        debt = self._debt(pool)
+        debit_fen, item_no = await self._movement(pool.payer, debt.amount_fen)
+        await self._said_to_be(pool.payer, item_no, debt=(Purpose.POSITION, pool.position_id))
+        self.money.identified(pool.payer, debit_fen, "")
+        debt.settled = True
+        self.money.settle_seen(debt)
+
     # Product and model agree
 
     async def _agree(self) -> None:
@@ -562,6 +766,7 @@ class CyclePlay:
             cases = await reader.fetch(STATES, list(self.money.deals))
             held = await reader.fetch(PREPAYMENTS, list(self.above))
             paid_out = await reader.fetch(PAYOUTS, list(self.above))
+            withheld = await reader.fetch(WITHHOLDINGS, list(self.above))
         found: dict[Account, int] = {tuple(row)[:3]: row[3] for row in rows}
         compare(found, {account: fen for account, fen in self.money.balances.items() if fen}, "books")
         self._compare_positions(positions)
@@ -570,6 +775,8 @@ class CyclePlay:
         differ("closed cases", closed, must)
         own = {pair: fen for pair, fen in self.money.held.items() if fen}
         differ("prepayments", {(r["lender"], r["holder"]): r["held_fen"] for r in held if r["held_fen"]}, own)
+        waits = {i: d.left_fen for i, d in self.money.decided.items()}
+        differ("withholdings", {row["withholding_id"]: row["left_fen"] for row in withheld}, waits)
         complete = {debt.reference for debt in self._payouts if debt.paid_fen >= debt.amount_fen}
         differ("payouts", {row["payout_id"] for row in paid_out if row["state"] == "paid"}, complete)
 

@@ -81,6 +81,8 @@ class ModelHospital:
     bills: dict[str, ModelBill] = field(default_factory=dict)
     months: list[ModelMonth] = field(default_factory=lambda: [ModelMonth() for _ in range(3)])
     balances: defaultdict[Account, int] = field(default_factory=lambda: defaultdict(int))
+    permille: int = 0
+    """What its agency retains of what it is paid, in thousandths."""
 
     def parties(self, home: str) -> tuple[str, ...]:
         """Everybody in a chain, the hospital first."""
@@ -116,9 +118,12 @@ class ModelHospital:
         self.months[month].paid_hops[home] += 1
         one, other = parties[creditor], parties[creditor + 1]
         self.balances[one, "receivable", other] -= due
-        self.balances[one, "bank", ""] += due
         self.balances[other, "payable", one] += due
-        self.balances[other, "bank", ""] -= due
+        kept = (due * self.permille + 500) // 1000 if due > 0 and one == self.code else 0
+        self.balances[one, "bank", ""] += due - kept
+        self.balances[other, "bank", ""] -= due - kept
+        self.balances[one, "retention_due", other] += kept
+        self.balances[other, "retention_held", one] -= kept
 
     def payer(self, month: int, home: str) -> str | None:
         """Who pays the next hop of a case; None when nothing is left to pay."""

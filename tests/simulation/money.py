@@ -19,6 +19,35 @@ OPEN, ORDERED, SETTLED, CARRIED, BROUGHT, REPLACED = "open", "ordered", "settled
 
 
 @dataclass
+class Bill:
+    """A bill, or a negative one, and the month in which it is cleared."""
+
+    facility: str
+    home: str
+    month: str
+    owed_fen: int
+
+
+@dataclass
+class Decided:
+    """What two people of an agency decided to deduct from a facility, or to give back to it, and what is left of it."""
+
+    agency: str
+    facility: str
+    account: str
+    """retention or deductions: what it is given back of, or taken to."""
+    adds: bool
+    """It is given back."""
+    order: tuple[datetime, str]
+    """When it was decided, and its id."""
+    amount_fen: int
+    left_fen: int
+    """What no payment has taken yet."""
+    returned_fen: int = 0
+    """What was decided to be given back of it."""
+
+
+@dataclass
 class Deal:
     """One case that all its parties confirmed."""
 
@@ -57,16 +86,18 @@ class Pool:
     """What an earlier cycle carried."""
     state: str = OPEN
     position_id: str = ""
+    kept: list[tuple[Decided | None, int]] = field(default_factory=list)
+    """What is kept of it: by the terms (None) or a decision, and how much; negative where it is given back."""
 
     @property
     def owed_fen(self) -> int:
-        """What `one` owes `other`."""
+        """What `one` owes `other`, before anything is kept of it."""
         return sum(self.legs.values()) + (self.brought.owed_fen if self.brought else 0)
 
     @property
     def amount_fen(self) -> int:
         """What is to be paid."""
-        return abs(self.owed_fen)
+        return abs(self.owed_fen) - sum(fen for _, fen in self.kept)
 
     @property
     def payer(self) -> str:
@@ -81,7 +112,8 @@ class Pool:
     @property
     def proof(self) -> tuple[str, str, int, frozenset[tuple[str, int]]]:
         """What it is known by on both sides."""
-        return self.one, self.other, self.owed_fen, frozenset(self.legs.items())
+        sign = 1 if self.payer == self.one else -1
+        return self.one, self.other, sign * self.amount_fen, frozenset(self.legs.items())
 
     def owed_by_payer(self, case_id: str) -> int:
         """What a case adds to what the payer owes."""
@@ -120,8 +152,21 @@ class Money:
         self.debts: dict[str, Debt] = {}
         self.orders: dict[str, Debt] = {}
         """The debt of every order."""
+        self.bills: dict[str, Bill] = {}
+        self.permille: dict[str, int] = {}
+        """What each agency retains of what it pays facilities, in thousandths."""
+        self.decided: dict[str, Decided] = {}
+        """What was decided to deduct or give back, by id."""
 
     # Bills and cases
+
+    def comes_to(self, facility: str, home: str, month: str) -> int:
+        """What a case comes to."""
+        return sum(b.owed_fen for b in self.bills.values() if (b.facility, b.home, b.month) == (facility, home, month))
+
+    def in_case(self, facility: str, home: str, month: str) -> list[str]:
+        """The bills of a case."""
+        return [i for i, b in self.bills.items() if (b.facility, b.home, b.month) == (facility, home, month)]
 
     def book(self, parties: Sequence[str], fund_fen: int, account_fen: int) -> None:
         """A bill, or a negative one: everybody in its chain owes it to the one before."""
@@ -186,9 +231,62 @@ class Money:
         facility_owes = pool.payer == pool.facility and pool.owed_fen != 0
         if facility_owes and pool.payee in carries and self._carried(pool) is None:
             pool.state = CARRIED
+        if pool.payee == pool.facility:
+            self._keep(pool)
         self.pools.append(pool)
-        if pool.owed_fen == 0:
+        if pool.amount_fen == 0:
             self._settle(pool)
+
+    def _keep(self, pool: Pool) -> None:
+        """Less is paid to a facility: first what the terms retain; more, by what is given back; then deductions."""
+        owed_fen, agency = abs(pool.owed_fen), pool.payer
+        retained_fen = (owed_fen * self.permille.get(agency, 0) + 500) // 1000
+        pool.kept = [(None, retained_fen)] if retained_fen else []
+        there_fen = owed_fen - retained_fen
+        waits = [d for d in self.decided.values() if (d.agency, d.facility) == (agency, pool.facility) and d.left_fen]
+        for one in sorted(waits, key=lambda d: (not d.adds, d.order)):
+            fen = one.left_fen if one.adds else min(one.left_fen, there_fen)
+            one.left_fen -= fen
+            there_fen += fen if one.adds else -fen
+            if fen:
+                pool.kept.append((one, -fen if one.adds else fen))
+        self._book_kept(pool, 1)
+
+    def _book_kept(self, pool: Pool, sign: int) -> None:
+        """What is kept of a pool is on accounts of its own at both ends, or, taken back, no more."""
+        for one, fen in pool.kept:
+            self._move_kept(pool.payer, pool.payee, "retention" if one is None else one.account, "clearing", sign * fen)
+
+    def _move_kept(self, agency: str, facility: str, to: str, of: str, fen: int) -> None:
+        """From one kind of account to another, in both books: clearing, retention, deductions."""
+        at_agency = {"retention": "retention_held"}
+        at_facility = {"retention": "retention_due"}
+        self.balances[agency, at_agency.get(of, of), facility] += fen
+        self.balances[agency, at_agency.get(to, to), facility] -= fen
+        self.balances[facility, at_facility.get(to, to), agency] += fen
+        self.balances[facility, at_facility.get(of, of), agency] -= fen
+
+    def _take_back(self, pool: Pool) -> None:
+        """A pool is made anew: what was kept of it waits again."""
+        self._book_kept(pool, -1)
+        for one, fen in pool.kept:
+            if one is not None:
+                one.left_fen += abs(fen)
+
+    def retained(self) -> dict[Pair, int]:
+        """By agency and facility what was retained of what still counts."""
+        found: defaultdict[Pair, int] = defaultdict(int)
+        for pool in self.pools:
+            if pool.state != REPLACED:
+                found[pool.payer, pool.payee] += sum(fen for one, fen in pool.kept if one is None)
+        return {pair: fen for pair, fen in found.items() if fen}
+
+    def review(self, pair: Pair, index_permille: int, full_permille: int) -> tuple[int, int]:
+        """What a year's review gives back of what was retained, and what stays."""
+        fen = self.retained()[pair]
+        back = fen if index_permille >= full_permille else (fen * index_permille + 500) // 1000
+        self._move_kept(*pair, "deductions", "retention", fen - back)
+        return back, fen - back
 
     def _settle(self, pool: Pool) -> None:
         pool.state = SETTLED
@@ -219,7 +317,7 @@ class Money:
         """Cases that leave because so much money is there: nobody confirmed later is paid before somebody earlier."""
         free = [c for c in pool.legs if pool.owed_by_payer(c) > 0 and self._nobody_relies_on(c, pool.cycle_id)]
         free.sort(key=lambda case_id: (self.deals[case_id].confirmed, case_id))
-        money_fen -= pool.amount_fen - sum(pool.owed_by_payer(c) for c in free)
+        money_fen -= abs(pool.owed_fen) - sum(pool.owed_by_payer(c) for c in free)
         for number, case_id in enumerate(free):
             money_fen -= pool.owed_by_payer(case_id)
             if money_fen < 0:
@@ -237,6 +335,7 @@ class Money:
         ]
         for pool in touched:
             pool.state = REPLACED
+            self._take_back(pool)
         for case_id in going:
             self._to_clearing(self.deals[case_id], netting, -1)
             self.deals[case_id].cycle_id = None
@@ -250,6 +349,16 @@ class Money:
         return made
 
     # Money
+
+    def unknown(self, party: str, debit_fen: int) -> None:
+        """A movement of a bank account that nobody knows; a credit is negative."""
+        self.balances[party, "suspense", ""] += debit_fen
+        self.balances[party, "bank", ""] -= debit_fen
+
+    def identified(self, party: str, debit_fen: int, as_what: str) -> None:
+        """It was something on an account of its own; or, with "", it was a debt, which is paid elsewhere."""
+        self.balances[party, "suspense", ""] -= debit_fen
+        self.balances[party, as_what or "bank", ""] += debit_fen
 
     def pay(self, payer: str, payee: str, amount_fen: int, account: str, back: str) -> None:
         """Money goes from bank to bank, against one account at each end."""
@@ -332,6 +441,11 @@ class Money:
         self.held[pair] += adds
         top_up = ("prepayment_lent", "prepayment_held")
         self.pay(debt.payer, debt.payee, debt.amount_fen, *(top_up if adds > 0 else top_up[::-1]))
+
+    def settle_seen(self, debt: Debt) -> None:
+        """A debt that nobody ordered was paid, as the payer's account shows."""
+        debt.paid_fen = debt.amount_fen
+        self._settled(debt)
 
     def unpaid(self, debts: Iterable[Debt]) -> None:
         """What nothing was paid of, though an order was over, is free again."""

@@ -102,11 +102,15 @@ class Play:
             "negative_rule": self.dice.choice(list(NegativeRule)),
             "four_eyes_above_fen": self.dice.choice((0, 100_000)),
         }
-        self.parts = replace(self.parts, settings=self.parts.settings.model_copy(update=chosen))
         self._nets = chosen["netting"] is not Netting.GROSS
+        # Of single hops; what is retained of positions, the other play knows.
+        self._permille = 0 if self._nets else random.Random(f"retained {self.seed}").choice((0, 37, 100))
+        chosen |= {"retention_permille": self._permille}
+        self.parts = replace(self.parts, settings=self.parts.settings.model_copy(update=chosen))
         self._handlers = handlers(self.parts.regions, self.parts.ledger_key)
         periods = periods_until(self.now.astimezone(SHANGHAI).date())
-        self.stages = [Stage(h, ModelHospital(h.code), periods) for h in (Hospital() for _ in range(2))]
+        hospitals = [Hospital() for _ in range(2)]
+        self.stages = [Stage(h, ModelHospital(h.code, permille=self._permille), periods) for h in hospitals]
 
     async def perform(self) -> None:
         """Everything of this seed. Raises Disagreement, and whatever the product raises that it must not."""
@@ -402,6 +406,8 @@ class Play:
 
     async def _cycle(self, region: str) -> None:
         """What it takes up is what everybody confirmed and nobody began to pay."""
+        if self._permille:
+            return
         taken = [
             (stage, month, home)
             for stage in self.stages

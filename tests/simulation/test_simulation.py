@@ -6,12 +6,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
+from services.settlement.rules.bills import next_month
 from services.settlement.rules.netting import leaving
 from services.settlement.rules.orders import Debt, effect_of
-from services.settlement.use_cases import bank_movements, confirmations, unpaid
+from services.settlement.rules.withholdings import set_offs
+from services.settlement.use_cases import (
+    bank_movements,
+    confirmations,
+    identifications,
+    objections,
+    unpaid,
+    withholdings,
+)
 from services.settlement.use_cases.parts import Settlement
 from shared.refusals import Refused
 from tests.services.settlement.world import HUAIYANG, REGIONS
@@ -28,7 +38,19 @@ LASTS_S = 12.0
 @pytest.mark.parametrize("play", [months, cycles])
 async def test_random_months_agree_with_the_model(parts: Settlement, play: Perform) -> None:
     happened = await simulate(parts, range(FIRST_SEED, FIRST_SEED + 10_000), [play], within_s=LASTS_S)
-    expected = {action.__name__ for action in ACTIONS} if play is months else {"cut", "order", "bank_paid"}
+    expected = (
+        {action.__name__ for action in ACTIONS}
+        if play is months
+        else {
+            "cut",
+            "order",
+            "bank_paid",
+            "objection_accepted",
+            "identify_receivable",
+            "deduct",
+            "release",
+        }
+    )
     assert expected <= happened.keys() or happened["seeds"] < 10
 
 
@@ -49,18 +71,27 @@ async def test_a_fen_too_much_is_seen_and_its_seed_named(
     assert any("make simulate ARGS='--first" in note for note in caught.value.__notes__)
 
 
-@pytest.mark.parametrize("what", ["effect", "silence", "leaving"])
+@pytest.mark.parametrize("what", ["effect", "silence", "leaving", "retained", "reviewed", "carried", "identified"])
 async def test_a_rule_that_is_wrong_is_seen(parts: Settlement, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """The product settles when the bank paid half, takes silence for no, or lets one case too many stay."""
-    if what == "effect":
-        monkeypatch.setattr(bank_movements, "effect_of", lambda debt, change: effect_of(_half(debt), change))
-    elif what == "silence":
-        monkeypatch.setattr(confirmations, "consents", lambda *_: False)
-    else:
-        monkeypatch.setattr(unpaid, "leaving", lambda *wanted: leaving(*wanted)[1:])
+    """The product settles when the bank paid half, takes silence for no, lets one case too many stay, retains a
+    thousandth less, gives all of it back, carries a bill a month too far, or books what was identified as nothing.
+    """
+    module, name, wrong = WRONG[what]
+    monkeypatch.setattr(module, name, wrong)
     with pytest.raises((Disagreement, AssertionError, Refused)) as caught:
         await simulate(parts, range(1, 12), [cycles])
     assert any("make simulate ARGS='--first" in note for note in caught.value.__notes__)
+
+
+WRONG: dict[str, tuple[object, str, Callable[..., object]]] = {
+    "effect": (bank_movements, "effect_of", lambda debt, change: effect_of(_half(debt), change)),
+    "silence": (confirmations, "consents", lambda *_: False),
+    "leaving": (unpaid, "leaving", lambda *wanted: leaving(*wanted)[1:]),
+    "retained": (withholdings, "set_offs", lambda fen, permille, waiting: set_offs(fen, max(0, permille - 1), waiting)),
+    "reviewed": (withholdings, "released_fen", lambda retained_fen, *_: retained_fen),
+    "carried": (objections, "next_month", lambda month: next_month(next_month(month))),
+    "identified": (identifications, "other_transfers", lambda *_: []),
+}
 
 
 def _half(debt: Debt) -> Debt:

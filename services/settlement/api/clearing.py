@@ -15,6 +15,7 @@ from services.settlement.schemas.clearing import (
     CycleDetail,
     CycleQuery,
     CycleView,
+    PositionDetail,
     PositionQuery,
     PositionView,
     ProofLineView,
@@ -23,6 +24,7 @@ from services.settlement.schemas.clearing import (
 )
 from services.settlement.store import clearing as store
 from services.settlement.store import cycles as reading
+from services.settlement.store import position_dues
 from services.settlement.store.clearing import Cycle, Position
 from services.settlement.store.cycles import ProofLine
 from services.settlement.use_cases import clearing as use_cases
@@ -148,16 +150,22 @@ async def list_cases_of_cycle(call: ReaderCall, cycle_id: Id, query: PageQuery) 
 @router.endpoint(
     "GET",
     "/v1/clearing-positions/{position_id}",
-    view=PositionView,
+    view=PositionDetail,
     refusals=(*AREA, errors.POSITION_UNKNOWN),
     tags=TAGS,
 )
 async def get_position(call: ReaderCall, position_id: Id) -> Response:
-    """One position, and whose money it waits for."""
+    """One position, whose money it waits for, and when its clock stood still."""
+    return await position_detail(call, position_id)
+
+
+async def position_detail(call: Call[Settlement], position_id: str) -> Response:
+    """A position the caller may see. Raises Refused."""
     async with call.service.database.read() as reader:
         position = await visible_position(reader, call, position_id)
         waits = await store.waiting(reader, position.cycle_id, [position_id])
-    return respond(PositionView.of(position, waits.get(position_id, [])))
+        stood = await position_dues.suspensions(reader, position_id)
+    return respond(PositionDetail.of_all(position, waits.get(position_id, []), stood))
 
 
 async def visible_position(reader: Connection, call: Call[Settlement], position_id: str) -> Position:

@@ -10,7 +10,9 @@ from starlette.responses import Response
 
 from services.settlement import errors
 from services.settlement.api.calls import AREA, OfficerCall, ReaderCall, router
+from services.settlement.api.clearing import position_detail
 from services.settlement.rules.dues import DueKind
+from services.settlement.schemas.clearing import PositionDetail
 from services.settlement.schemas.clocks import (
     AgendaQuery,
     AssignmentBody,
@@ -34,6 +36,7 @@ AssigningCall = Annotated[Call[Settlement], Allow(Role.OFFICER, Role.REVIEWER, R
 
 TAGS = ["clocks"]
 STOPPING = (*AREA, errors.CASE_UNKNOWN, errors.DUE_UNKNOWN)
+STOPPING_POSITION = (*AREA, errors.POSITION_UNKNOWN, errors.DUE_UNKNOWN)
 MONEY = (DueKind.RECONCILIATION, DueKind.REMITTANCE, DueKind.DISBURSEMENT, "payment_approval")
 CASEWORK = ("item", "objection", "escalation")
 ORDERS = ("order_approval", "order_repeat")
@@ -85,6 +88,32 @@ async def resume_due(call: OfficerCall, case_id: Id, kind: DueKind, party: Code)
     """The papers have come: the working days that were left continue from today on (恢复)."""
     due = await use_cases.resume_due(call.service, call.principal, case_id, kind, party, call.now)
     return respond(ClockView.of(due))
+
+
+@router.endpoint(
+    "POST",
+    "/v1/clearing-positions/{position_id}/suspension",
+    view=PositionDetail,
+    refusals=(*STOPPING_POSITION, errors.DUE_SUSPENDED, errors.DUE_OVER),
+    tags=TAGS,
+)
+async def suspend_position(call: OfficerCall, position_id: Id, body: SuspensionBody) -> Response:
+    """Stop the clock of a net position while papers are waited for (中止): of the payer, and of those below it."""
+    await use_cases.suspend_position(call.service, call.principal, position_id, body.reason, body.papers, call.now)
+    return await position_detail(call, position_id)
+
+
+@router.endpoint(
+    "POST",
+    "/v1/clearing-positions/{position_id}/resumption",
+    view=PositionDetail,
+    refusals=(*STOPPING_POSITION, errors.DUE_NOT_SUSPENDED),
+    tags=TAGS,
+)
+async def resume_position(call: OfficerCall, position_id: Id) -> Response:
+    """The papers have come: the working days that were left of a position's clock continue from today on (恢复)."""
+    await use_cases.resume_position(call.service, call.principal, position_id, call.now)
+    return await position_detail(call, position_id)
 
 
 @router.endpoint("GET", "/v1/agenda", view=PageView[TaskView], refusals=(CURSOR_INVALID,), tags=TAGS)

@@ -7,10 +7,11 @@ from typing import Annotated
 from starlette.responses import Response
 
 from services.settlement import errors
-from services.settlement.api.calls import AREA, ApprovingCall, ReaderCall, router, sight
+from services.settlement.api.calls import AREA, ApprovingCall, ReaderCall, number_after, router, sight
 from services.settlement.rules.items import Item
-from services.settlement.schemas.items import ActionBody, ItemDetail, ItemNo, ItemQuery, ItemView
+from services.settlement.schemas.items import ActionBody, ItemDetail, ItemNo, ItemQuery, ItemTotalView, ItemView
 from services.settlement.store import items as store
+from services.settlement.store.items import Wanted
 from services.settlement.use_cases import items as use_cases
 from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA, Role
@@ -28,24 +29,30 @@ ActingCall = Annotated[Call[Settlement], Allow(Role.FACILITY, Role.OFFICER, Role
 @router.endpoint("GET", "/v1/items", view=PageView[ItemView], refusals=(CURSOR_INVALID,), tags=TAGS)
 async def list_items(call: ReaderCall, query: ItemQuery) -> Response:
     """Work items of the caller or its area; `mine` are those on which it must act."""
-    after = query.after or "0"
-    if not (after.isascii() and after.isdecimal() and len(after) < 19):
-        raise Refused(CURSOR_INVALID(pointer="/query/cursor"))
+    after = number_after(query)
     seen = sight(call)
     async with call.service.database.read() as reader:
-        rows = await store.items(
-            reader,
-            seen.facility_code,
-            seen.areas,
-            period=query.period,
-            of_party=query.facility_code or query.party,
-            state=query.state,
-            acting_party=call.principal.party if query.mine else None,
-            difference_class=query.difference_class,
-            after=int(after),
-            limit=query.limit + 1,
-        )
+        wanted = _wanted(call, query)
+        rows = await store.items(reader, seen.facility_code, seen.areas, wanted, after=after, limit=query.limit + 1)
     return respond(page(rows, query, lambda item: str(item.item_no), ItemView.of))
+
+
+@router.endpoint("GET", "/v1/item-totals", view=PageView[ItemTotalView], refusals=(CURSOR_INVALID,), tags=TAGS)
+async def list_item_totals(call: ReaderCall, query: ItemQuery) -> Response:
+    """How many of these items there are and what is at stake, by who stated, month, class, state and who must act."""
+    seen = sight(call)
+    async with call.service.database.read() as reader:
+        wanted = _wanted(call, query)
+        rows = await store.item_totals(
+            reader, seen.facility_code, seen.areas, wanted, after=query.after, limit=query.limit + 1
+        )
+    return respond(page(rows, query, lambda total: total.ref, ItemTotalView.of))
+
+
+def _wanted(call: Call[Settlement], query: ItemQuery) -> Wanted:
+    acting_party = call.principal.party if query.mine else None
+    of_party = query.facility_code or query.party
+    return Wanted(query.period, of_party, query.state, acting_party, query.difference_class)
 
 
 @router.endpoint("GET", "/v1/items/{item_no}", view=ItemDetail, refusals=(*AREA, errors.ITEM_UNKNOWN), tags=TAGS)

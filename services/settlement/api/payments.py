@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from services.settlement import errors
 from services.settlement.api.calls import AREA, PayingCall, ReaderCall, once_only, router, sight
+from services.settlement.rules.cases import Case
 from services.settlement.schemas.payments import (
     ApprovalBatchBody,
     ApprovalsView,
@@ -18,10 +19,13 @@ from services.settlement.schemas.payments import (
 )
 from services.settlement.store import cases as case_store
 from services.settlement.store import payments as store
+from services.settlement.store.payments import PaymentRow
 from services.settlement.use_cases import payments as use_cases
 from services.settlement.use_cases.approvals import approve_payments
+from services.settlement.use_cases.parts import Settlement
 from shared.auth import NOT_YOUR_AREA
 from shared.database import Connection
+from shared.http.call import Call
 from shared.http.idempotency import Answer
 from shared.http.routing import answer_of, respond
 from shared.http.types import Id
@@ -121,15 +125,25 @@ async def approve_many_payments(call: PayingCall, body: ApprovalBatchBody) -> Re
 async def get_payment(call: ReaderCall, payment_id: Id) -> Response:
     """One payment."""
     async with call.service.database.read() as reader:
-        view = await _view(reader, payment_id)
-        case = (await case_store.cases(reader, [view.case_id]))[view.case_id]
-    if not sight(call).sees(case.facility_code, case.chain):
-        raise Refused(NOT_YOUR_AREA(party=case.facility_code))
+        view = await visible_payment(reader, call, payment_id)
     return respond(view)
 
 
+async def visible_payment(reader: Connection, call: Call[Settlement], payment_id: str) -> PaymentView:
+    """A payment the caller may see. Raises Refused."""
+    row, case = await _found(reader, payment_id)
+    if not sight(call).sees(case.facility_code, case.chain):
+        raise Refused(NOT_YOUR_AREA(party=case.facility_code))
+    return PaymentView.of(row, case.hops)
+
+
 async def _view(tx: Connection, payment_id: str) -> PaymentView:
-    found = await store.payment(tx, payment_id)
-    if found is None:
+    row, case = await _found(tx, payment_id)
+    return PaymentView.of(row, case.hops)
+
+
+async def _found(tx: Connection, payment_id: str) -> tuple[PaymentRow, Case]:
+    row = await store.payment(tx, payment_id)
+    if row is None:
         raise Refused(errors.PAYMENT_UNKNOWN())
-    return PaymentView.of(found)
+    return row, (await case_store.cases(tx, [row.case_id]))[row.case_id]

@@ -43,7 +43,7 @@ CARD = (
 )
 DECISION = (
     errors.PAYOUT_UNKNOWN,
-    errors.NOT_PAYER_OF_ORDER,
+    NOT_YOUR_AREA,
     errors.PAYOUT_STATE,
     errors.SAME_PERSON,
 )
@@ -102,7 +102,7 @@ async def _decide(call: Call[Settlement], payout_id: str, *, approved: bool) -> 
     "/v1/payouts/{payout_id}/cards",
     status=201,
     view=PayoutDetail,
-    refusals=(*CARD, errors.PAYOUT_UNKNOWN, errors.NOT_PAYER_OF_ORDER, errors.PAYOUT_STATE),
+    refusals=(*CARD, errors.PAYOUT_UNKNOWN, NOT_YOUR_AREA, errors.PAYOUT_STATE),
     tags=TAGS,
 )
 async def enter_card(call: EnteringCall, payout_id: Id, body: CardBody) -> Response:
@@ -134,7 +134,7 @@ async def approve_card(call: DecidingCall, payout_id: Id, body: CardApprovalBody
 
 CANCELLING = (
     errors.PAYOUT_UNKNOWN,
-    errors.NOT_PAYER_OF_ORDER,
+    NOT_YOUR_AREA,
     errors.PAYOUT_STATE,
     errors.PAYOUT_ORDERED,
     errors.PAYOUT_MONEY_LEFT,
@@ -176,7 +176,7 @@ async def approve_cancellation(call: DecidingCall, cancellation_id: Id) -> Respo
     "/v1/payout-cancellations/{cancellation_id}/refusal",
     view=PayoutDetail,
     refusals=(
-        errors.NOT_PAYER_OF_ORDER,
+        NOT_YOUR_AREA,
         errors.CANCELLATION_UNKNOWN,
         errors.CANCELLATION_DECIDED,
         errors.SAME_PERSON,

@@ -129,12 +129,14 @@ async def match_statement(call: MatchingCall, statement_id: Id) -> Response:
         errors.STATEMENT_REPLACED,
         errors.NOTHING_TO_RESOLVE,
         errors.RESOLUTION_EXISTS,
+        errors.NUMBERS_CHANGED,
     ),
     tags=TAGS,
 )
 async def propose_resolution(call: OfficerCall, statement_id: Id, body: ResolutionBody) -> Response:
     """The care agency's officer proposes that the books stand in spite of the differences (以账面为准)."""
-    report = await use_cases.propose_resolution(call.service, call.principal, statement_id, body.reason, call.now)
+    what = (body.reason, call.now, body.match_no)
+    report = await use_cases.propose_resolution(call.service, call.principal, statement_id, *what)
     return respond(StatementView.of(report), 201)
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from services.settlement import errors
 from services.settlement.api.calls import AREA, ReaderCall, once_only, router, sight
 from services.settlement.api.clearing import visible_position
+from services.settlement.api.payments import visible_payment
 from services.settlement.schemas.withholdings import (
     ReleaseBody,
     SetOffView,
@@ -162,6 +163,21 @@ async def list_set_offs(call: ReaderCall, position_id: Id, query: PageQuery) -> 
     async with call.service.database.read() as reader:
         await visible_position(reader, call, position_id)
         rows = await store.set_offs_of(reader, position_id, query.after or "", query.limit + 1)
+    return respond(page(rows, query, lambda row: row.set_off_id, SetOffView.of))
+
+
+@router.endpoint(
+    "GET",
+    "/v1/payments/{payment_id}/set-offs",
+    view=PageView[SetOffView],
+    refusals=(*AREA, errors.PAYMENT_UNKNOWN, CURSOR_INVALID),
+    tags=TAGS,
+)
+async def list_set_offs_of_payment(call: ReaderCall, payment_id: Id, query: PageQuery) -> Response:
+    """What was retained of a payment to a facility, deducted from it, or given back with it, by id."""
+    async with call.service.database.read() as reader:
+        await visible_payment(reader, call, payment_id)
+        rows = await store.set_offs_of_payments(reader, [payment_id], query.after or "", query.limit + 1)
     return respond(page(rows, query, lambda row: row.set_off_id, SetOffView.of))
 
 

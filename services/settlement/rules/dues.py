@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TypeVar
 
 from services.settlement import errors
 from services.settlement.rules.terms import Terms
@@ -74,7 +74,8 @@ def _days(kind: DueKind, terms: Terms) -> int:
     }[kind]
 
 
-class PositionClock(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PositionClock:
     """By when a net position is to be paid, and at which distances somebody is told."""
 
     kind: DueKind
@@ -84,6 +85,12 @@ class PositionClock(NamedTuple):
     provisional: bool
     reminder_distances: tuple[int, ...]
     escalation_distances: tuple[int, ...]
+    suspended_on: date | None = None
+    """Since when the clock stands still."""
+
+
+Clock = TypeVar("Clock", Due, PositionClock)
+"""Whatever stands still and goes on by the same rule."""
 
 
 def position_clock(calendar: WorkCalendar, kind: DueKind, *, since: date, terms: Terms) -> PositionClock:
@@ -115,7 +122,7 @@ def go_on(
     return due if set(reasons) - {reason} else resume(calendar, due, today)
 
 
-def suspend(calendar: WorkCalendar, due: Due, today: date) -> Due | list[Refusal]:
+def suspend(calendar: WorkCalendar, due: Clock, today: date) -> Clock | list[Refusal]:
     """The due with its clock standing still from today on, with the working days that are left of it."""
     if due.suspended_on is not None:
         return [errors.DUE_SUSPENDED()]
@@ -125,7 +132,7 @@ def suspend(calendar: WorkCalendar, due: Due, today: date) -> Due | list[Refusal
     return replace(due, suspended_on=today, working_days=left)
 
 
-def resume(calendar: WorkCalendar, due: Due, today: date) -> Due | list[Refusal]:
+def resume(calendar: WorkCalendar, due: Clock, today: date) -> Clock | list[Refusal]:
     """The due with its clock running again from today on: the working days that were left continue."""
     if due.suspended_on is None:
         return [errors.DUE_NOT_SUSPENDED()]

@@ -194,13 +194,17 @@ def draw_transfers(lender: str, holder: str, amount_fen: int) -> list[Transfer]:
     ]
 
 
-def set_off_transfers(agency: str, facility: str, amount_fen: int, *, retained: bool) -> list[Transfer]:
-    """A position to a facility is smaller by what is retained or deducted; a negative amount is given back."""
+def set_off_transfers(agency: str, facility: str, amount_fen: int, *, retained: bool, netted: bool) -> list[Transfer]:
+    """A facility is paid less by what is retained or deducted; a negative amount is given back.
+
+    Of a net position it is taken on the clearing accounts, of a hop that is paid by itself on what is owed for it.
+    """
+    owed, due = (clearing(facility), clearing(agency)) if netted else (payable(facility), receivable(agency))
     at_agency = Account(AccountKind.RETENTION_HELD if retained else AccountKind.DEDUCTIONS, facility)
     at_facility = Account(AccountKind.RETENTION_DUE if retained else AccountKind.DEDUCTIONS, agency)
     return [
-        Transfer(agency, clearing(facility), at_agency, amount_fen),
-        Transfer(facility, at_facility, clearing(agency), amount_fen),
+        Transfer(agency, owed, at_agency, amount_fen),
+        Transfer(facility, at_facility, due, amount_fen),
     ]
 
 

@@ -191,30 +191,28 @@ def check_words(pointer: str, text: str, today: date) -> list[Refusal]:
     return []
 
 
-def check_decision(payout: Payout, party: str, subject: str) -> list[Refusal]:
-    """Everything that keeps a person from approving or declining a payout."""
-    wrong = _not_of_region(payout, party)
-    if payout.state is not PayoutState.PROPOSED:
-        wrong.append(errors.PAYOUT_STATE(state=payout.state))
+def check_decision(payout: Payout, subject: str) -> list[Refusal]:
+    """Everything that keeps a person of the agency from approving or declining a payout."""
+    wrong = [] if payout.state is PayoutState.PROPOSED else [errors.PAYOUT_STATE(state=payout.state)]
     if subject == payout.proposed_by:
         wrong.append(errors.SAME_PERSON())
     return wrong
 
 
-def check_new_card(payout: Payout, party: str) -> list[Refusal]:
+def check_new_card(payout: Payout) -> list[Refusal]:
     """Everything that keeps another card from being proposed: only for what is owed and not paid."""
-    return _not_of_region(payout, party) + _not_owed(payout)
+    return _not_owed(payout)
 
 
 def check_card_approval(
-    payout: Payout, party: str, subject: str, newest: CardSeen, card_no: int, orders: Sequence[PayoutOrder]
+    payout: Payout, subject: str, newest: CardSeen, card_no: int, orders: Sequence[PayoutOrder]
 ) -> list[Refusal]:
     """Everything that keeps a person from putting the card that was looked at in force.
 
     While an order that was approved can still be paid, it pays the card it was approved with. One that nobody approved
     yet is refused its approval from then on, because it names the card before.
     """
-    wrong = _not_of_region(payout, party) + _not_owed(payout)
+    wrong = _not_owed(payout)
     if newest.approved:
         wrong.append(errors.CARD_UNKNOWN())
     elif newest.card_no != card_no:
@@ -225,20 +223,18 @@ def check_card_approval(
     return wrong + [errors.PAYOUT_ORDERED(order_id=order.order_id) for order in going]
 
 
-def check_cancelling(payout: Payout, party: str, orders: Sequence[PayoutOrder]) -> list[Refusal]:
+def check_cancelling(payout: Payout, orders: Sequence[PayoutOrder]) -> list[Refusal]:
     """Everything that keeps a payout from being cancelled, unless it is owed, is not ordered, and no money has left."""
-    wrong = _not_of_region(payout, party) + _not_owed(payout)
+    wrong = _not_owed(payout)
     wrong += [errors.PAYOUT_ORDERED(order_id=order.order_id) for order in orders if order.state in LIVE]
     if sum(order.paid_fen for order in orders):
         wrong.append(errors.PAYOUT_MONEY_LEFT())
     return wrong
 
 
-def check_cancellation(cancellation: Cancellation, payout: Payout, party: str, subject: str) -> list[Refusal]:
+def check_cancellation(cancellation: Cancellation, subject: str) -> list[Refusal]:
     """Everything that keeps a person from deciding whether a payout is cancelled."""
-    wrong = _not_of_region(payout, party)
-    if cancellation.state != "proposed":
-        wrong.append(errors.CANCELLATION_DECIDED(state=cancellation.state))
+    wrong = [] if cancellation.state == "proposed" else [errors.CANCELLATION_DECIDED(state=cancellation.state)]
     if cancellation.proposed_by == subject:
         wrong.append(errors.SAME_PERSON())
     return wrong
@@ -246,7 +242,7 @@ def check_cancellation(cancellation: Cancellation, payout: Payout, party: str, s
 
 def check_order(payout: Payout, party: str, today: date) -> list[Refusal]:
     """Everything that keeps a payout from being ordered today."""
-    wrong = _not_of_region(payout, party)
+    wrong = [] if party == payout.region else [errors.NOT_PAYER_OF_ORDER(party=party)]
     wrong += _not_owed(payout)
     if payout.release_on > today:
         wrong.append(errors.PAYOUT_NOT_RELEASED(day=payout.release_on.isoformat()))
@@ -260,7 +256,3 @@ def draft_of(payout: Payout) -> OrderDraft:
 
 def _not_owed(payout: Payout) -> list[Refusal]:
     return [] if payout.state in OWED else [errors.PAYOUT_STATE(state=payout.state)]
-
-
-def _not_of_region(payout: Payout, party: str) -> list[Refusal]:
-    return [] if party == payout.region else [errors.NOT_PAYER_OF_ORDER(party=party)]

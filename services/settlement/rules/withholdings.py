@@ -1,7 +1,8 @@
 """What an agency keeps back of what it pays a facility (扣留): by its terms, or because two people decided so. Pure.
 
 A part of every payment may be retained (质量保证金) until the yearly review says how much of it goes back; a deduction
-(扣款) is what the facility is not paid at all. Both are set off against the next net position to the facility.
+(扣款) is what the facility is not paid at all. Both are set off against the next net position to the facility, or,
+where hops are paid one by one, against the payment of the last one.
 """
 
 from __future__ import annotations
@@ -71,6 +72,17 @@ def set_offs(amount_fen: int, permille: int, waiting: Iterable[Waiting]) -> list
         made.append(SetOff(kind, taken_fen, withholding_id))
         left_fen -= made[-1].withheld_fen
     return [one for one in made if one.amount_fen]
+
+
+def set_offs_in_turn(amounts_fen: Iterable[int], permille: int, waiting: Iterable[Waiting]) -> list[list[SetOff]]:
+    """What is set off against payments that one facility is owed, in their order: what one takes waits no more."""
+    left = list(waiting)
+    made = []
+    for amount_fen in amounts_fen:
+        made.append(set_offs(amount_fen, permille, left))
+        taken_fen = {one.withholding_id: one.amount_fen for one in made[-1]}
+        left = [w._replace(left_fen=w.left_fen - taken_fen.get(w.withholding_id, 0)) for w in left]
+    return made
 
 
 def released_fen(retained_fen: int, level_index: Decimal, full_from: Decimal) -> int:

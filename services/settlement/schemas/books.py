@@ -169,7 +169,7 @@ class BillDetail(BillView):
             entries=[EntryView.of(entry) for entry in entries],
             cleared_case_id=case.case_id,
             case_state=case.state,
-            payments=[PaymentView.of(payment) for payment in payments],
+            payments=[PaymentView.of(payment, case.hops) for payment in payments],
             hops=[HopView.of(hop, by_hop.get(hop.hop_no), paid.get(hop.hop_no)) for hop in case.hops],
         )
 

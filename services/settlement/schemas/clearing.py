@@ -10,9 +10,10 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from services.settlement.rules.ledger import MOVED_MAX_FEN
 from services.settlement.rules.prepayments import use_percent
-from services.settlement.schemas.cases import CASE_ID, HASH
+from services.settlement.schemas.cases import CASE_ID, HASH, SuspensionView
 from services.settlement.store.clearing import Cycle, Position
 from services.settlement.store.cycles import CycleCase, CycleSums, ProofLine
+from services.settlement.store.dues import Suspension
 from services.settlement.store.prepayments import Movement, Prepayment
 from shared.http.paging import PageQuery
 from shared.http.types import Body, Code, RegionCode, View
@@ -55,6 +56,7 @@ _POSITION: dict[str, JsonValue] = {
     "state": "open",
     "made_at": "2026-11-21T02:00:00Z",
     "due_on": "2026-12-04",
+    "suspended_on": None,
     "settled_at": None,
     "settled_by": None,
     "waits_for": [],
@@ -239,6 +241,8 @@ class PositionView(View):
     made_at: datetime
     due_on: date | None
     """None while it waits for money on its way to the payer."""
+    suspended_on: date | None
+    """Since when its clock stands still."""
     settled_at: datetime | None
     settled_by: str | None
     """payment, prepayment, nothing_owed, later_position."""
@@ -250,6 +254,20 @@ class PositionView(View):
         """The view of a position."""
         fields = {name: getattr(position, name) for name in Position.__slots__}
         return cls(**fields, waits_for=list(waits_for))
+
+
+class PositionDetail(PositionView):
+    """A net position, and when its clock stood still."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_POSITION, "suspensions": []}]})
+
+    suspensions: list[SuspensionView]
+
+    @classmethod
+    def of_all(cls, position: Position, waits_for: Sequence[str], suspensions: Sequence[Suspension]) -> PositionDetail:
+        """The view of a position with the times its clock stood still."""
+        shown = [SuspensionView.of(suspension) for suspension in suspensions]
+        return cls(**PositionView.of(position, waits_for).model_dump(), suspensions=shown)
 
 
 class ProofLineView(View):

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from services.settlement.rules.items import Action, ActionKind, Item, ItemState
 from services.settlement.rules.statements import DifferenceClass
 from services.settlement.schemas.statements import DIFFERENCE_EXAMPLE, DifferenceView
+from services.settlement.store.items import ItemTotal
 from services.settlement.use_cases.items import Dossier
 from shared.http.paging import PageQuery
 from shared.http.types import Body, Code, Month, Text, View
@@ -46,6 +47,9 @@ _ACTION: dict[str, JsonValue] = {
     "approved_by": None,
     "approved_at": None,
     "stands": True,
+    "amount_fen": 10000,
+    "sum_fen": 104000,
+    "bulk_no": None,
 }
 
 
@@ -88,6 +92,7 @@ class ItemView(View):
     closed_as: str | None
     """agreed, decided, books_stand."""
     statement_id: str
+    """The version of the statement in which it was first found as it stands."""
     party: str
     """Who stated: a facility, or an agency."""
     home_region: str | None
@@ -97,6 +102,47 @@ class ItemView(View):
     def of(cls, item: Item) -> ItemView:
         """The view of an item."""
         return cls.model_validate(item, from_attributes=True)
+
+
+class ItemTotalView(View):
+    """How many items are alike in who stated, month, class, state and who must act."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "party": "H41160300001",
+                    "care_region": "411603",
+                    "home_region": None,
+                    "period": "2026-10",
+                    "difference_class": "missing_in_books",
+                    "state": "open",
+                    "acting_party": "411603",
+                    "item_count": 1000000,
+                    "amount_fen": 525000000,
+                }
+            ]
+        }
+    )
+
+    party: str
+    """Who stated: a facility, or an agency."""
+    care_region: str
+    home_region: str | None
+    """The other end of the chain, where an agency stated."""
+    period: str
+    difference_class: str
+    state: str
+    """open, closed."""
+    acting_party: str
+    item_count: int
+    amount_fen: int
+    """What is at stake in all of them."""
+
+    @classmethod
+    def of(cls, total: ItemTotal) -> ItemTotalView:
+        """The view of a total."""
+        return cls.model_validate(total, from_attributes=True)
 
 
 class ActionView(View):
@@ -112,6 +158,12 @@ class ActionView(View):
     approved_at: datetime | None
     stands: bool
     """Whether the item's figures are still those it was taken on."""
+    amount_fen: int
+    """What was at stake."""
+    sum_fen: int
+    """This, and what had been decided alone before: above the limit another person must approve it."""
+    bulk_no: int | None
+    """The action for a whole class that it is part of."""
 
     @classmethod
     def of(cls, action: Action) -> ActionView:

@@ -28,6 +28,7 @@ _ORDER: dict[str, JsonValue] = {
     "payee": None,
     "amount_fen": 320000,
     "debt_fen": 320000,
+    "withheld_fen": 0,
     "state": "proposed",
     "by_bank": True,
     "card_no": 1,
@@ -147,6 +148,8 @@ class OrderView(View):
     amount_fen: int
     debt_fen: int
     """What its whole debt comes to: more than the amount where an order before it was paid in part."""
+    withheld_fen: int
+    """What was taken off that debt before it was ordered (扣留), of a position or a hop to a facility."""
     state: str
     """proposed, reviewed, approved, sending, sent; settled, partly_paid, rejected, returned, declined."""
     by_bank: bool

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from services.settlement.rules.cases import Payment
+from services.settlement.rules.cases import Hop, Payment
 from services.settlement.schemas.cases import CASE_ID, RefusalView
 from services.settlement.store.payments import PaymentRow
 from services.settlement.use_cases.payments import Approved
@@ -22,6 +23,7 @@ _PAYMENT: dict[str, JsonValue] = {
     "payer": "411681",
     "payee": "411600",
     "amount_fen": 780000,
+    "withheld_fen": 0,
     "state": "proposed",
     "proposed_by": "finance-1",
     "proposed_at": "2026-11-05T02:00:00Z",
@@ -72,6 +74,8 @@ class PaymentView(View):
     payer: str
     payee: str
     amount_fen: int
+    withheld_fen: int
+    """By how much it is smaller than its hop (扣留), by `…/set-offs`; negative where more is given back with it."""
     state: str
     """proposed or paid."""
     proposed_by: str
@@ -82,8 +86,8 @@ class PaymentView(View):
     """The newest order that is to pay it, where the payer pays by bank."""
 
     @classmethod
-    def of(cls, row: PaymentRow) -> PaymentView:
-        """The view of a payment."""
+    def of(cls, row: PaymentRow, hops: Sequence[Hop]) -> PaymentView:
+        """The view of a payment, of one of the hops of its case."""
         return cls(
             payment_id=row.payment_id,
             case_id=row.case_id,
@@ -91,6 +95,7 @@ class PaymentView(View):
             payer=row.payer,
             payee=row.payee,
             amount_fen=row.amount_fen,
+            withheld_fen=hops[row.hop_no - 1].amount_fen - row.amount_fen,
             state="proposed" if row.paid_at is None else "paid",
             proposed_by=row.proposed_by,
             proposed_at=row.proposed_at,

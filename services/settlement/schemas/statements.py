@@ -170,9 +170,13 @@ class LinesView(View):
 class ResolutionBody(Body):
     """Why the books stand."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "医院漏报一笔，已核对原始单据，以账面为准"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "医院漏报一笔，已核对原始单据，以账面为准", "match_no": 2}]}
+    )
 
     reason: Text
+    match_no: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """The match whose differences were seen: another one is refused. Absent: whatever is found now."""
 
 
 class SumsView(View):

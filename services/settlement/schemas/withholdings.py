@@ -107,7 +107,7 @@ class WithholdingView(View):
     state: str
     """proposed, approved, refused."""
     set_off_fen: int
-    """How much of the amount positions have taken; the rest waits."""
+    """How much of the amount positions and payments have taken; the rest waits."""
     proposed_by: str
     proposed_at: datetime
     decided_by: str | None
@@ -120,7 +120,7 @@ class WithholdingView(View):
 
 
 class SetOffView(View):
-    """One thing set off against a net position. Amount in fen."""
+    """One thing set off against a net position, or against the payment of a last hop. Amount in fen."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -128,6 +128,7 @@ class SetOffView(View):
                 {
                     "set_off_id": SET_OFF_ID,
                     "position_id": POSITION_ID,
+                    "payment_id": None,
                     "agency": "411603",
                     "facility_code": FACILITY,
                     "kind": "deduction",
@@ -142,12 +143,14 @@ class SetOffView(View):
 
     set_off_id: str
     """Also the id of the ledger transaction that books it."""
-    position_id: str
+    position_id: str | None
+    payment_id: str | None
+    """Where hops are paid one by one; booked when it is paid."""
     agency: str
     facility_code: str
     kind: Literal["retention", "retention_release", "deduction", "deduction_return"]
     amount_fen: int
-    """retention and deduction make the position smaller, the others larger."""
+    """retention and deduction make what is paid smaller, the others larger."""
     withholding_id: str | None
     """None where the terms retain it."""
     made_at: datetime

@@ -19,7 +19,7 @@ _DUE_OF_CASES = f"""
         c.payable_fen AS amount_fen, d.party AS concerns, ARRAY[]::text[] AS barred
     FROM due d JOIN settlement_case c USING (case_id) WHERE d.party = $1 AND d.done_at IS NULL AND {DUE_COUNTS}
     UNION ALL
-    SELECT 'position ' || p.position_id, p.due_kind, p.due_on, p.provisional, NULL, NULL, NULL, p.position_id,
+    SELECT 'position ' || p.position_id, p.due_kind, p.due_on, p.provisional, p.suspended_on, NULL, NULL, p.position_id,
         p.facility_code, y.month, p.amount_fen, p.payee, '{{}}'
     FROM clearing_position p JOIN clearing_cycle y USING (cycle_id)
     WHERE p.payer = $1 AND p.state IN ('open', 'ordered') AND p.due_on IS NOT NULL
@@ -53,8 +53,8 @@ _LATE = f"""
     FROM escalation e JOIN due d USING (case_id, kind, party) JOIN settlement_case c USING (case_id)
     WHERE e.region = $1 AND d.done_at IS NULL AND {DUE_COUNTS}
     UNION ALL
-    SELECT concat_ws(' ', 'late position', e.position_id, e.level_no), 'escalation', e.due_on, false, NULL, NULL,
-        e.level_no, p.position_id, p.facility_code, y.month, p.amount_fen, p.payer, '{{}}'
+    SELECT concat_ws(' ', 'late position', e.position_id, e.level_no), 'escalation', e.due_on, false, p.suspended_on,
+        NULL, e.level_no, p.position_id, p.facility_code, y.month, p.amount_fen, p.payer, '{{}}'
     FROM position_escalation e JOIN clearing_position p USING (position_id) JOIN clearing_cycle y USING (cycle_id)
     WHERE e.region = $1 AND p.state IN ('open', 'ordered')
     UNION ALL

@@ -83,18 +83,24 @@ WITHHELD = """
         'nobody decided it') AS detail
     FROM ledger_transaction t
     LEFT JOIN LATERAL (
-        SELECT p.payer AS agency, p.payee AS facility, o.kind, o.amount_fen AS fen,
+        SELECT p.payer AS agency, p.payee AS facility, p.case_id, p.owed_on, o.kind, o.amount_fen AS fen,
             CASE o.kind WHEN 'retention' THEN 1 WHEN 'retention_release' THEN -1 ELSE 0 END * o.amount_fen AS retained,
             CASE o.kind WHEN 'deduction' THEN 1 WHEN 'deduction_return' THEN -1 ELSE 0 END * o.amount_fen AS deducted,
             CASE t.kind WHEN 'withholding' THEN 1 ELSE -1 END AS sign
-        FROM set_off o JOIN clearing_position p USING (position_id)
+        FROM set_off o JOIN LATERAL (
+            SELECT payer, payee, NULL AS case_id, 'clearing' AS owed_on FROM clearing_position
+            WHERE position_id = o.position_id
+            UNION ALL
+            SELECT payer, payee, case_id, 'payable' FROM payment
+            WHERE payment_id = o.payment_id AND paid_at IS NOT NULL) AS p ON true
         LEFT JOIN withholding d ON d.withholding_id = o.withholding_id AND d.kind = o.kind AND d.state = 'approved'
             AND (d.agency, d.facility_code) = (p.payer, p.payee)
         WHERE (o.withholding_id IS NULL OR d.withholding_id IS NOT NULL) AND CASE t.kind
             WHEN 'withholding' THEN o.set_off_id = t.transaction_id
             ELSE o.reversal_id = t.transaction_id AND o.set_off_id = t.reverses_transaction_id END
         UNION ALL
-        SELECT d.agency, d.facility_code, 'kept', d.kept_fen, -d.kept_fen, d.kept_fen, 1 FROM withholding d
+        SELECT d.agency, d.facility_code, NULL, 'clearing', 'kept', d.kept_fen, -d.kept_fen, d.kept_fen, 1
+        FROM withholding d
         WHERE d.withholding_id = t.transaction_id AND d.state = 'approved' AND t.kind = 'withholding'
     ) AS w ON true
     CROSS JOIN LATERAL (
@@ -106,12 +112,13 @@ WITHHELD = """
                 AND (book, counterparty) = (w.agency, w.facility)), 0) AS off,
             coalesce(sum(amount_fen) FILTER (WHERE account_kind = 'deductions'
                 AND (book, counterparty) = (w.facility, w.agency)), 0) AS off_there,
-            coalesce(sum(amount_fen) FILTER (WHERE account_kind = 'clearing'
-                AND (book, counterparty) = (w.agency, w.facility)), 0) AS cleared
+            coalesce(sum(amount_fen) FILTER (WHERE account_kind = w.owed_on
+                AND (book, counterparty) = (w.agency, w.facility)), 0) AS settled
         FROM ledger_entry e WHERE e.transaction_id = t.transaction_id) s
     WHERE t.transaction_id = ANY($1::text[]) AND t.kind IN ('withholding', 'withholding_reversal')
-      AND (w.sign IS NULL OR (s.held, s.due, s.off, s.off_there, s.cleared) IS DISTINCT FROM (w.sign * w.retained,
-        w.sign * w.retained, w.sign * w.deducted, w.sign * w.deducted, w.sign * (w.retained + w.deducted)))
+      AND (w.sign IS NULL OR t.case_id IS DISTINCT FROM w.case_id
+           OR (s.held, s.due, s.off, s.off_there, s.settled) IS DISTINCT FROM (w.sign * w.retained,
+                w.sign * w.retained, w.sign * w.deducted, w.sign * w.deducted, w.sign * (w.retained + w.deducted)))
     UNION ALL
     SELECT DISTINCT l.transaction_id, 'not withheld by anything'
     FROM ledger_entry l JOIN ledger_transaction t USING (transaction_id)

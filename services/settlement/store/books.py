@@ -161,11 +161,14 @@ PROOF_CASES = f"""
          LEFT JOIN (SELECT n.case_id, n.hop_no FROM position_hop n JOIN clearing_position q USING (position_id)
                     WHERE n.live AND q.state = 'settled') AS cleared USING (case_id, hop_no)
          WHERE coalesce(h.state = 'paid', false) <> (p.paid_at IS NOT NULL OR cleared.case_id IS NOT NULL)
-            OR h.amount_fen <> p.amount_fen) AS payments_off,
+            OR h.amount_fen <> p.amount_fen + (
+                SELECT coalesce(sum(CASE WHEN s.kind IN ('retention', 'deduction') THEN s.amount_fen
+                    ELSE -s.amount_fen END), 0) FROM set_off s WHERE s.payment_id = p.payment_id)) AS payments_off,
         (SELECT count(*) FROM payment p
          FULL JOIN (SELECT * FROM ledger_transaction WHERE kind = 'payment' AND case_id IS NOT NULL) t
             ON t.transaction_id = p.payment_id
-         WHERE (p.paid_at IS NULL) <> (t.transaction_id IS NULL)) AS payments_unbooked,
+         WHERE coalesce(p.paid_at IS NOT NULL AND p.amount_fen > 0, false) <> (t.transaction_id IS NOT NULL))
+            AS payments_unbooked,
         (SELECT coalesce(sum(amount_fen), 0) FROM (
             SELECT amount_fen FROM payment WHERE paid_at IS NOT NULL
             UNION ALL SELECT amount_fen FROM clearing_position WHERE settled_by = 'payment'

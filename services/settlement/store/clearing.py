@@ -104,7 +104,7 @@ DRAW = "SELECT proposed_by FROM prepayment_draw WHERE position_id = $1 AND appro
 DRAW_APPROVE = "UPDATE prepayment_draw SET approved_by = $2, approved_at = $3 WHERE position_id = $1"
 POSITION_COLUMNS = """
     p.position_id, p.cycle_id, p.payer, p.payee, p.facility_code, p.amount_fen, p.brought_position_id, p.brought_fen,
-    p.withheld_fen, p.state, p.made_at, p.due_on, p.settled_at, p.settled_by
+    p.withheld_fen, p.state, p.made_at, p.due_on, p.suspended_on, p.settled_at, p.settled_by
 """
 POSITIONS = (
     f"SELECT {POSITION_COLUMNS} FROM clearing_position p WHERE position_id = ANY($1::text[]) ORDER BY position_id"
@@ -185,6 +185,7 @@ class Position:
     state: str
     made_at: datetime
     due_on: date | None
+    suspended_on: date | None
     settled_at: datetime | None
     settled_by: str | None
 

@@ -111,7 +111,10 @@ PROOF_CLEARING = """
                 SELECT book, counterparty, account_kind, amount_fen FROM ledger_entry
                 WHERE account_kind IN ('retention_held', 'retention_due', 'deductions')
                 UNION ALL
-                SELECT a.* FROM set_off s JOIN clearing_position p USING (position_id)
+                SELECT a.* FROM set_off s JOIN (
+                    SELECT position_id AS id, payer, payee FROM clearing_position
+                    UNION ALL SELECT payment_id, payer, payee FROM payment WHERE paid_at IS NOT NULL
+                ) AS p ON p.id = coalesce(s.position_id, s.payment_id)
                 CROSS JOIN LATERAL (SELECT s.kind LIKE 'retention%' AS retained,
                     CASE WHEN s.kind IN ('retention', 'deduction') THEN s.amount_fen ELSE -s.amount_fen END AS fen) AS w
                 CROSS JOIN LATERAL (VALUES

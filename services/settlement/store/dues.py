@@ -44,7 +44,8 @@ CLOCKS = """
     SELECT since, working_days FROM due WHERE done_at IS NULL AND suspended_on IS NULL
     UNION SELECT since, working_days FROM work_item WHERE state = 'open'
     UNION SELECT since, working_days FROM objection WHERE state = 'open'
-    UNION SELECT since, working_days FROM clearing_position WHERE state IN ('open', 'ordered') AND due_on IS NOT NULL
+    UNION SELECT since, working_days FROM clearing_position
+        WHERE state IN ('open', 'ordered') AND due_on IS NOT NULL AND suspended_on IS NULL
 """
 CLOCKS_SET = """
     UPDATE due d SET due_on = n.due_on, provisional = n.provisional
@@ -68,7 +69,7 @@ POSITION_CLOCKS_SET = """
     UPDATE clearing_position p SET due_on = n.due_on, provisional = n.provisional
     FROM unnest($1::date[], $2::int[], $3::date[], $4::bool[]) AS n(since, working_days, due_on, provisional)
     WHERE p.since = n.since AND p.working_days = n.working_days AND p.state IN ('open', 'ordered')
-      AND (p.due_on, p.provisional) <> (n.due_on, n.provisional)
+      AND p.suspended_on IS NULL AND (p.due_on, p.provisional) <> (n.due_on, n.provisional)
 """
 CALENDAR_USED = "SELECT digest FROM clock_calendar"
 CALENDAR_SAVE = """

@@ -181,7 +181,8 @@ _OVERPAID = f"""
         format('case %s: %s owes %s %s, paid %s', case_id, debtor, creditor, owed, settled) AS detail
     FROM (
         SELECT DISTINCT ON (case_id) case_id, transaction_id FROM ledger_transaction
-        WHERE transaction_id = ANY($1::text[]) AND kind IN ('payment', 'clearing') AND case_id IS NOT NULL
+        WHERE transaction_id = ANY($1::text[]) AND kind IN ('payment', 'clearing', 'withholding')
+          AND case_id IS NOT NULL
         ORDER BY case_id, transaction_id
     ) AS paid
     CROSS JOIN LATERAL (

@@ -127,6 +127,16 @@ _KEPT = (
     *("bill_id", "bill_number", "bill_refund", "home_region", "settled_period", "reverses", "line_no"),
     *("line_number", "line_refund", "line_id", "settled_on", "s_total", "s_fund", "s_account"),
 )
+
+
+def _once(columns: str, side: str) -> str:
+    """Each bill or line of what is odd once. Only in a crowd does one occur twice: a million need not be looked through
+    for that."""
+    found = f"{columns} FROM odd WHERE {side} IS NOT NULL AND"
+    crowds = "(SELECT crowds FROM census)"
+    return f"SELECT {found} NOT {crowds} UNION ALL SELECT DISTINCT {found} {crowds}"
+
+
 # Of what is plain only the amounts are remembered, so that a million pairs fit into the memory. A key that meets more
 # than one partner shows in the census: there are more pairs than bills or lines that have one. Only then such keys are
 # looked for, and their plain pairs fetched again.
@@ -157,14 +167,21 @@ _BULK = f"""
         JOIN crowded c ON c.number = s.number AND c.refund = s.refund
         WHERE (SELECT crowds FROM census) AND {_PLAIN}
     ), left_bill AS MATERIALIZED (
-        SELECT DISTINCT bill_id, bill_number AS number, bill_refund AS refund, home_region, settled_period, reverses,
-            b_total, b_fund, b_account
-        FROM odd WHERE bill_id IS NOT NULL
+        {
+    _once(
+        "bill_id, bill_number AS number, bill_refund AS refund, home_region, settled_period, reverses, b_total,"
+        " b_fund, b_account",
+        "bill_id",
+    )
+}
     ), left_line AS MATERIALIZED (
         SELECT row_number() OVER (ORDER BY line_no, number, refund) AS line, * FROM (
-            SELECT DISTINCT line_no, line_number AS number, line_refund AS refund, line_id, settled_on,
-                s_total, s_fund, s_account
-            FROM odd WHERE line_number IS NOT NULL) AS lines
+            {
+    _once(
+        "line_no, line_number AS number, line_refund AS refund, line_id, settled_on, s_total, s_fund, s_account",
+        "line_number",
+    )
+}) AS lines
     )
 """
 # 1. The settlement id is the surest name; a refund may also name the settlement it takes back.
@@ -179,9 +196,9 @@ _BY_ID = """
         ORDER BY l.line, b.own DESC, b.bill_id
     ), pair_id AS MATERIALIZED (
         SELECT DISTINCT ON (bill_id) bill_id, line FROM met_by_id ORDER BY bill_id, own DESC, equal DESC, line
-    ), bill_1 AS MATERIALIZED (
+    ), bill_1 AS NOT MATERIALIZED (
         SELECT * FROM left_bill b WHERE NOT EXISTS (SELECT FROM pair_id p WHERE p.bill_id = b.bill_id)
-    ), line_1 AS MATERIALIZED (
+    ), line_1 AS NOT MATERIALIZED (
         SELECT * FROM left_line l WHERE NOT EXISTS (SELECT FROM pair_id p WHERE p.line = l.line)
     )
 """
@@ -189,24 +206,30 @@ _AMOUNTS = ("total", "fund", "account")
 # Numbers as people copy them: without case, separators and leading zeros.
 _FORM = "ltrim(regexp_replace(upper(number), '[^0-9A-Z]', '', 'g'), '0')"
 
+_LAST_STEP = 4
+"""What is left after each step but the last is found again where it is asked for: kept, it were as many copies."""
+
 
 def _paired(step: int, name: str, key: str, *, amounts: bool, unnamed: bool) -> str:
     """A step that pairs what is left by a key, the first bill with the first line and so on; what it leaves over."""
     bill_key = ", ".join([key, "refund", *(f"b_{a}" for a in _AMOUNTS if amounts)])
     line_key = ", ".join([key, "refund", *(f"s_{a}" for a in _AMOUNTS if amounts)])
     names = ", ".join(f"k{n}" for n in range(bill_key.count(", ") + 1 - key.count(", ")))
+    kept = "MATERIALIZED" if step == _LAST_STEP else "NOT MATERIALIZED"
     return f"""
     pair_{name} AS MATERIALIZED (
         SELECT bill_id, line FROM (
             SELECT bill_id, {bill_key}, row_number() OVER (PARTITION BY {bill_key} ORDER BY bill_id)
-            FROM bill_{step - 1}) AS b (bill_id, {names}, nth)
+            FROM bill_{step - 1} WHERE EXISTS (SELECT FROM line_{step - 1})) AS b (bill_id, {names}, nth)
         JOIN (
             SELECT line, {line_key}, row_number() OVER (PARTITION BY {line_key} ORDER BY line)
-            FROM line_{step - 1} {"WHERE line_id IS NULL" if unnamed else ""}) AS l (line, {names}, nth)
+            FROM line_{step - 1}
+            WHERE EXISTS (SELECT FROM bill_{step - 1}) {"AND line_id IS NULL" if unnamed else ""}
+            ) AS l (line, {names}, nth)
         USING ({names}, nth) WHERE k0 <> ''
-    ), bill_{step} AS MATERIALIZED (
+    ), bill_{step} AS {kept} (
         SELECT * FROM bill_{step - 1} b WHERE NOT EXISTS (SELECT FROM pair_{name} p WHERE p.bill_id = b.bill_id)
-    ), line_{step} AS MATERIALIZED (
+    ), line_{step} AS {kept} (
         SELECT * FROM line_{step - 1} l WHERE NOT EXISTS (SELECT FROM pair_{name} p WHERE p.line = l.line)
     )
     """

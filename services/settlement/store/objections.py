@@ -23,8 +23,8 @@ OBJECTION = f"SELECT {_OBJECTION} FROM objection o WHERE o.objection_no = $1"
 OBJECTIONS_OF_CASE = f"SELECT {_OBJECTION} FROM objection o WHERE o.case_id = $1 ORDER BY o.objection_no"
 OBJECTION_INSERT = """
     INSERT INTO objection (case_id, party, numbers_hash, reason, state, deciding_party, due_on, provisional, raised_by,
-        raised_at, since, working_days, escalation_distances)
-    VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, $8, $9, $10, $11, $12) RETURNING objection_no
+        raised_at, since, working_days, escalation_distances, reminder_distances)
+    VALUES ($1, $2, $3, $4, 'open', $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING objection_no
 """
 OBJECTION_LINES_INSERT = """
     INSERT INTO objection_line (objection_no, settlement_id, contested)
@@ -47,6 +47,22 @@ BILLS_TAKEN = """
     GROUP BY l.settlement_id
 """
 
+OBJECTION_DISTANCES = "SELECT DISTINCT unnest(reminder_distances) AS distance FROM objection WHERE state = 'open'"
+OBJECTIONS_REACHED = """
+    SELECT o.objection_no, o.party, o.deciding_party, o.due_on, o.provisional, c.case_id, c.facility_code, c.period,
+        c.care_region, c.home_region, array_agg(r.distance ORDER BY r.distance) AS reached
+    FROM objection o JOIN settlement_case c USING (case_id)
+    JOIN unnest($1::int[], $2::date[]) AS r(distance, until)
+        ON o.due_on <= r.until AND r.distance = ANY (o.reminder_distances)
+    WHERE o.state = 'open' AND NOT EXISTS (
+        SELECT FROM objection_reminder m WHERE m.objection_no = o.objection_no AND m.distance = r.distance)
+    GROUP BY o.objection_no, c.case_id ORDER BY o.due_on, o.objection_no LIMIT 1000
+"""
+OBJECTION_REMINDERS_INSERT = """
+    INSERT INTO objection_reminder (objection_no, distance, announced, recorded_at)
+    SELECT *, $4 FROM unnest($1::bigint[], $2::int[], $3::bool[])
+    ON CONFLICT DO NOTHING RETURNING objection_no, distance
+"""
 OBJECTION_LEVELS = "SELECT DISTINCT unnest(escalation_distances) AS distance FROM objection WHERE state = 'open'"
 # Each level of escalation that an objection has reached and nobody was told of.
 OBJECTIONS_LATE = """
@@ -64,6 +80,24 @@ OBJECTION_ESCALATIONS_INSERT = """
     SELECT *, $5 FROM unnest($1::bigint[], $2::int[], $3::text[], $4::date[])
     ON CONFLICT DO NOTHING RETURNING objection_no, level_no
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectionToDecide:
+    """An open objection that has reached reminder distances, with what its announcement says."""
+
+    objection_no: int
+    party: str
+    deciding_party: str
+    due_on: date
+    provisional: bool
+    case_id: str
+    facility_code: str
+    period: str
+    care_region: str
+    home_region: str
+    reached: Sequence[int]
+    """Distances reached and not recorded yet, the nearest to today first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +142,17 @@ async def add_objection(
     deciding_party: str,
     clock: tuple[date, int],
     due: DueDate,
-    escalation_distances: Sequence[int],
+    distances: tuple[Sequence[int], Sequence[int]],
     subject: str,
     at: datetime,
 ) -> int:
-    """Write an objection; its number. `clock` is since when, for how many days, it is to be decided."""
+    """Write an objection; its number.
+
+    `clock` is since when, for how many days, it is to be decided; `distances` those of reminders and of escalations.
+    """
     about = (case_id, party, numbers_hash, reason, deciding_party, due.day, due.provisional, subject, at)
-    objection_no: int = await tx.fetchval(OBJECTION_INSERT, *about, *clock, list(escalation_distances))
+    reminders, escalations = map(list, distances)
+    objection_no: int = await tx.fetchval(OBJECTION_INSERT, *about, *clock, escalations, reminders)
     await tx.execute(OBJECTION_LINES_INSERT, objection_no, list(settlement_ids))
     return objection_no
 
@@ -143,6 +181,23 @@ async def bills_taken(tx: Connection, case_id: str, party: str, settlement_ids: 
     """Of some bills those that an open objection names (true), or a rejected one of the party's (false)."""
     rows = await tx.fetch(BILLS_TAKEN, case_id, party, list(settlement_ids))
     return {row["settlement_id"]: row["open"] for row in rows}
+
+
+async def distances(tx: Connection) -> list[int]:
+    """All distances at which somebody is reminded of an open objection."""
+    return [row["distance"] for row in await tx.fetch(OBJECTION_DISTANCES)]
+
+
+async def reached(tx: Connection, until: Mapping[int, date]) -> list[ObjectionToDecide]:
+    """Some open objections that reached reminder distances; `until` gives for each the latest day that reached it."""
+    return rows_to(ObjectionToDecide, await tx.fetch(OBJECTIONS_REACHED, list(until), list(until.values())))
+
+
+async def add_reminders(
+    tx: Connection, reminders: Sequence[tuple[int, int, bool]], at: datetime
+) -> set[tuple[int, int]]:
+    """Record reminders (objection, distance, announced); those that were not recorded before."""
+    return {tuple(row) for row in await tx.fetch(OBJECTION_REMINDERS_INSERT, *columns(reminders, 3), at)}
 
 
 async def levels(tx: Connection) -> list[int]:

@@ -81,6 +81,11 @@ UNSENT_OF = f"""
 _VIEW = f"""
     {_ORDER}, debt_fen, repeats_order_id, proposed_at, reviewed_at, approved_at, batch_id, bank_status, bank_reason,
     declined_reason, debt_settled_at,
+    CASE purpose
+        WHEN 'position' THEN (SELECT p.withheld_fen FROM clearing_position p WHERE p.position_id = reference)
+        ELSE (SELECT coalesce(sum(CASE WHEN s.kind IN ('retention', 'deduction') THEN s.amount_fen
+                                  ELSE -s.amount_fen END), 0)::bigint FROM set_off s WHERE s.payment_id = reference)
+        END AS withheld_fen,
     (SELECT s.order_id FROM payment_order s WHERE s.repeats_order_id = o.order_id) AS repeated_by
 """
 ORDER = f"SELECT {_VIEW} FROM payment_order o WHERE order_id = $1"
@@ -153,6 +158,7 @@ class OrderRow:
     bank_reason: str | None
     declined_reason: str | None
     debt_settled_at: datetime | None
+    withheld_fen: int
     repeated_by: str | None
 
 

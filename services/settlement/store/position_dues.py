@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from services.settlement.rules.dues import PositionClock
+from services.settlement.rules.dues import DueKind, PositionClock
 from services.settlement.store.bills import columns
+from services.settlement.store.dues import Reason, Suspension
 from shared.database import Connection, rows_to
 
 CLOCKS_SET = """
@@ -21,7 +22,7 @@ CLOCKS_SET = """
 CLOCKS_KEEP = """
     UPDATE clearing_position p SET due_kind = f.due_kind, since = f.since, working_days = f.working_days,
         due_on = f.due_on, provisional = f.provisional, reminder_distances = f.reminder_distances,
-        escalation_distances = f.escalation_distances
+        escalation_distances = f.escalation_distances, suspended_on = f.suspended_on
     FROM unnest($1::text[], $2::text[]) AS n(position_id, former_id)
     JOIN clearing_position f ON f.position_id = n.former_id
     WHERE p.position_id = n.position_id
@@ -39,7 +40,40 @@ ESCALATIONS_KEEP = """
     FROM unnest($1::text[], $2::text[]) AS n(position_id, former_id)
     JOIN position_escalation e ON e.position_id = n.former_id
 """
-_RUNS = "p.state IN ('open', 'ordered') AND p.due_on IS NOT NULL"
+SUSPENSIONS_KEEP = """
+    INSERT INTO position_suspension (position_id, suspended_on, days_left, reason, papers, suspended_party,
+        suspended_by, suspended_at, resumed_on, resumed_party, resumed_by, resumed_at)
+    SELECT n.position_id, s.suspended_on, s.days_left, s.reason, s.papers, s.suspended_party, s.suspended_by,
+        s.suspended_at, s.resumed_on, s.resumed_party, s.resumed_by, s.resumed_at
+    FROM unnest($1::text[], $2::text[]) AS n(position_id, former_id)
+    JOIN position_suspension s ON s.position_id = n.former_id ORDER BY s.suspension_no
+"""
+CLOCK_LOCKED = """
+    SELECT due_kind AS kind, since, working_days, due_on, provisional, reminder_distances, escalation_distances,
+        suspended_on
+    FROM clearing_position WHERE position_id = $1 AND state IN ('open', 'ordered') AND due_on IS NOT NULL FOR UPDATE
+"""
+CLOCK_SET = """
+    UPDATE clearing_position SET since = $2, working_days = $3, due_on = $4, provisional = $5, suspended_on = $6
+    WHERE position_id = $1
+"""
+SUSPENSION_INSERT = """
+    INSERT INTO position_suspension (position_id, suspended_on, days_left, reason, papers, suspended_party,
+        suspended_by, suspended_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+SUSPENSION_RESUME = """
+    UPDATE position_suspension
+    SET resumed_on = greatest(suspended_on, $2), resumed_party = $3, resumed_by = $4, resumed_at = $5
+    WHERE position_id = $1 AND resumed_on IS NULL
+"""
+SUSPENSIONS = """
+    SELECT p.due_kind AS kind, p.payer AS party, s.suspended_on, s.days_left, s.reason, s.papers, s.suspended_party,
+        s.suspended_by, s.resumed_on, s.resumed_party, s.resumed_by, NULL::bigint AS objection_no
+    FROM position_suspension s JOIN clearing_position p USING (position_id)
+    WHERE s.position_id = $1 ORDER BY s.suspension_no
+"""
+_RUNS = "p.state IN ('open', 'ordered') AND p.due_on IS NOT NULL AND p.suspended_on IS NULL"
 POSITION_DISTANCES = f"SELECT DISTINCT unnest(p.reminder_distances) AS distance FROM clearing_position p WHERE {_RUNS}"
 POSITION_LEVELS = f"SELECT DISTINCT unnest(p.escalation_distances) AS distance FROM clearing_position p WHERE {_RUNS}"
 _DUE = """
@@ -127,8 +161,44 @@ async def set_clocks(tx: Connection, clocks: Mapping[str, PositionClock]) -> Non
 async def keep_clocks(tx: Connection, former: Mapping[str, str]) -> None:
     """New positions go on by the clocks of those they replace, with all that was told of them."""
     arrays = list(former), list(former.values())
-    for statement in (CLOCKS_KEEP, REMINDERS_KEEP, ESCALATIONS_KEEP):
+    for statement in (CLOCKS_KEEP, REMINDERS_KEEP, ESCALATIONS_KEEP, SUSPENSIONS_KEEP):
         await tx.execute(statement, *arrays)
+
+
+async def locked_clock(tx: Connection, position_id: str) -> PositionClock | None:
+    """The clock of a position that is to be paid, locked; None where none runs or stands still."""
+    row = await tx.fetchrow(CLOCK_LOCKED, position_id)
+    if row is None:
+        return None
+    lists = {name: tuple(row[name]) for name in ("reminder_distances", "escalation_distances")}
+    return PositionClock(**{**row, **lists, "kind": DueKind(row["kind"])})
+
+
+async def suspend(
+    tx: Connection, position_id: str, clock: PositionClock, reason: Reason, on: date, at: datetime
+) -> None:
+    """Write that a position's clock stands still, and why."""
+    await _set_clock(tx, position_id, clock)
+    about = (reason.text, list(reason.papers), reason.party, reason.subject)
+    await tx.execute(SUSPENSION_INSERT, position_id, on, clock.working_days, *about, at)
+
+
+async def resume(
+    tx: Connection, position_id: str, clock: PositionClock, on: date, party: str, subject: str, at: datetime
+) -> None:
+    """Write that a position's clock goes on."""
+    await _set_clock(tx, position_id, clock)
+    await tx.execute(SUSPENSION_RESUME, position_id, on, party, subject, at)
+
+
+async def _set_clock(tx: Connection, position_id: str, clock: PositionClock) -> None:
+    days = (clock.since, clock.working_days, clock.due_on, clock.provisional)
+    await tx.execute(CLOCK_SET, position_id, *days, clock.suspended_on)
+
+
+async def suspensions(tx: Connection, position_id: str) -> list[Suspension]:
+    """When the clock of a position stood still."""
+    return [Suspension(*row) for row in await tx.fetch(SUSPENSIONS, position_id)]
 
 
 async def distances(tx: Connection) -> list[int]:

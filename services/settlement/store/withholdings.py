@@ -24,20 +24,29 @@ WAITING = """
       AND w.state = 'approved' AND w.amount_fen > s.fen
     ORDER BY w.decided_at, w.withholding_id
 """
+ANY_WAITING = """
+    SELECT EXISTS (
+        SELECT FROM withholding w WHERE w.agency = $1 AND w.state = 'approved' AND w.amount_fen > (
+            SELECT coalesce(sum(amount_fen), 0) FROM set_off s
+            WHERE s.withholding_id = w.withholding_id AND s.reversal_id IS NULL))
+"""
 SET_OFFS_INSERT = """
-    INSERT INTO set_off (set_off_id, position_id, kind, amount_fen, withholding_id, made_at)
-    SELECT *, $6 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+    INSERT INTO set_off (set_off_id, position_id, payment_id, kind, amount_fen, withholding_id, made_at)
+    SELECT *, $7 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
 """
 _SET_OFF = """
-    SELECT s.set_off_id, s.position_id, p.payer AS agency, p.payee AS facility_code, s.kind, s.amount_fen,
-        s.withholding_id, s.made_at, s.reversal_id
-    FROM set_off s JOIN clearing_position p USING (position_id)
+    SELECT s.set_off_id, s.position_id, s.payment_id, h.case_id, coalesce(p.payer, h.payer) AS agency,
+        coalesce(p.payee, h.payee) AS facility_code, s.kind, s.amount_fen, s.withholding_id, s.made_at, s.reversal_id
+    FROM set_off s LEFT JOIN clearing_position p USING (position_id) LEFT JOIN payment h USING (payment_id)
 """
 SET_OFFS_LIVE = f"""
     {_SET_OFF} WHERE s.position_id = ANY($1::text[]) AND s.reversal_id IS NULL ORDER BY s.set_off_id
 """
 SET_OFFS_OF = f"""
     {_SET_OFF} WHERE s.position_id = $1 AND s.set_off_id > $2 ORDER BY s.set_off_id LIMIT $3
+"""
+SET_OFFS_OF_PAYMENTS = f"""
+    {_SET_OFF} WHERE s.payment_id = ANY($1::text[]) AND s.set_off_id > $2 ORDER BY s.set_off_id LIMIT $3
 """
 SET_OFF_BOOKED = f"{_SET_OFF} WHERE s.set_off_id = $1 OR s.reversal_id = $1"
 SET_OFFS_REVERSE = """
@@ -59,15 +68,17 @@ RETURNED = """
     SELECT coalesce(sum(amount_fen), 0)::bigint FROM withholding
     WHERE returns_withholding_id = $1 AND state <> 'refused'
 """
-# What was retained in the cycles of a year, and of how many positions that are not settled.
+# What was retained in a year, in its cycles and of single hops, and how often of what is not paid yet.
 RETAINED = """
     SELECT coalesce(sum(s.amount_fen), 0)::bigint AS retained_fen,
-        count(*) FILTER (WHERE p.state <> 'settled') AS unsettled,
+        count(*) FILTER (WHERE p.state <> 'settled' OR (s.payment_id IS NOT NULL AND h.paid_at IS NULL)) AS unsettled,
         EXISTS (SELECT FROM withholding w WHERE w.agency = $1 AND w.facility_code = $2 AND w.year = $3
             AND w.state <> 'refused') AS decided
-    FROM set_off s JOIN clearing_position p USING (position_id) JOIN clearing_cycle y USING (cycle_id)
-    WHERE p.payer = $1 AND p.payee = $2 AND s.kind = 'retention' AND s.reversal_id IS NULL
-      AND left(y.month, 4)::int = $3
+    FROM set_off s LEFT JOIN clearing_position p USING (position_id) LEFT JOIN clearing_cycle y USING (cycle_id)
+    LEFT JOIN payment h USING (payment_id)
+    WHERE coalesce(p.payer, h.payer) = $1 AND coalesce(p.payee, h.payee) = $2 AND s.kind = 'retention'
+      AND s.reversal_id IS NULL
+      AND coalesce(left(y.month, 4)::int, extract(year FROM s.made_at AT TIME ZONE 'Asia/Shanghai')) = $3
 """
 _ROW = """
     w.withholding_id, w.agency, w.facility_code, w.kind, w.amount_fen, w.kept_fen, w.year, w.level_index,
@@ -127,10 +138,13 @@ class WithholdingRow:
 
 @dataclass(frozen=True, slots=True)
 class SetOffRow:
-    """What was set off against a position, and whether it was taken back. Amount in fen."""
+    """What was set off against a position or a payment, and whether it was taken back. Amount in fen."""
 
     set_off_id: str
-    position_id: str
+    position_id: str | None
+    payment_id: str | None
+    case_id: str | None
+    """Of the payment."""
     agency: str
     facility_code: str
     kind: str
@@ -157,9 +171,16 @@ async def waiting(tx: Connection, pairs: Collection[Pair]) -> dict[Pair, list[Wa
     return dict(found)
 
 
-async def add_set_offs(tx: Connection, rows: Sequence[tuple[str, str, SetOff]], at: datetime) -> None:
-    """Set off (id, position, what)."""
-    await tx.execute(SET_OFFS_INSERT, *columns([(i, position_id, *what) for i, position_id, what in rows], 5), at)
+async def any_waiting(tx: Connection, agency: str) -> bool:
+    """Whether anything waits to be set off against what an agency owes facilities."""
+    return await tx.fetchval(ANY_WAITING, agency)  # type: ignore[no-any-return]
+
+
+async def add_set_offs(
+    tx: Connection, rows: Sequence[tuple[str, str | None, str | None, SetOff]], at: datetime
+) -> None:
+    """Set off (id, position or None, payment or None, what)."""
+    await tx.execute(SET_OFFS_INSERT, *columns([(*ids, *what) for *ids, what in rows], 6), at)
 
 
 async def live(tx: Connection, position_ids: Sequence[str]) -> list[SetOffRow]:
@@ -170,6 +191,13 @@ async def live(tx: Connection, position_ids: Sequence[str]) -> list[SetOffRow]:
 async def set_offs_of(tx: Connection, position_id: str, after: str, limit: int) -> list[SetOffRow]:
     """What was set off against a position, also what was taken back, by id."""
     return rows_to(SetOffRow, await tx.fetch(SET_OFFS_OF, position_id, after, limit))
+
+
+async def set_offs_of_payments(
+    tx: Connection, payment_ids: Sequence[str], after: str = "", limit: int | None = None
+) -> list[SetOffRow]:
+    """What is set off against payments, by id."""
+    return rows_to(SetOffRow, await tx.fetch(SET_OFFS_OF_PAYMENTS, list(payment_ids), after, limit))
 
 
 async def set_off_booked(tx: Connection, transaction_id: str) -> SetOffRow | None:

@@ -111,6 +111,7 @@ class ClearingPosition(core.Table, table=True):
             " IN (0, 7) AND due_on >= since AND working_days >= 0",
             name="clearing_position_clock",
         ),
+        CheckConstraint("suspended_on IS NULL OR due_on IS NOT NULL", name="clearing_position_suspended"),
         Index(
             "clearing_position_waiting",
             "payer",
@@ -155,6 +156,8 @@ class ClearingPosition(core.Table, table=True):
     provisional: bool | None = None
     reminder_distances: list[int] | None = Field(default=None, sa_column=Column(ARRAY(Integer), nullable=True))
     escalation_distances: list[int] | None = Field(default=None, sa_column=Column(ARRAY(Integer), nullable=True))
+    suspended_on: date | None = None
+    """Since when its clock stands still."""
 
 
 class PositionHop(core.Table, table=True):

@@ -120,6 +120,46 @@ class PositionReminder(core.Table, table=True):
     recorded_at: datetime = _moment()
 
 
+class PositionSuspension(core.Table, table=True):
+    """That an officer stopped a position's clock (中止), from a day on until it ends; only the end comes later."""
+
+    __tablename__ = "position_suspension"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["position_id"], ["settlement.clearing_position.position_id"], name="position_suspension_of"
+        ),
+        CheckConstraint("cardinality(papers) > 0", name="position_suspension_papers"),
+        CheckConstraint("days_left >= 0", name="position_suspension_days"),
+        CheckConstraint(
+            "num_nulls(resumed_on, resumed_party, resumed_by, resumed_at) IN (0, 4)", name="position_suspension_resumed"
+        ),
+        CheckConstraint("resumed_on >= suspended_on", name="position_suspension_order"),
+        Index(
+            "position_suspension_running",
+            "position_id",
+            unique=True,
+            postgresql_where=text("resumed_on IS NULL"),
+        ),
+        Index("position_suspension_history", "position_id", "suspension_no"),
+    )
+
+    suspension_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    position_id: str = Field(sa_type=Text)
+    suspended_on: date
+    days_left: int
+    """Working days that were left, and continue when it is resumed."""
+    reason: str = Field(sa_type=Text)
+    papers: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    """What is waited for."""
+    suspended_party: str = Field(sa_type=Text)
+    suspended_by: str = Field(sa_type=Text)
+    suspended_at: datetime = _moment()
+    resumed_on: date | None = None
+    resumed_party: str | None = Field(default=None, sa_type=Text)
+    resumed_by: str | None = Field(default=None, sa_type=Text)
+    resumed_at: datetime | None = _moment(nullable=True)
+
+
 class PositionEscalation(core.Table, table=True):
     """That an agency above was told of a position that nobody pays (催办)."""
 
@@ -174,6 +214,21 @@ class ObjectionEscalation(core.Table, table=True):
     region: str | None = Field(default=None, sa_type=Text)
     due_on: date
     escalated_at: datetime = _moment()
+
+
+class ObjectionReminder(core.Table, table=True):
+    """That whoever decides an objection was reminded at a distance: its key is why no reminder goes out twice."""
+
+    __tablename__ = "objection_reminder"
+    __table_args__ = (
+        ForeignKeyConstraint(["objection_no"], ["settlement.objection.objection_no"], name="objection_reminder_of"),
+    )
+
+    objection_no: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    distance: int = Field(primary_key=True)
+    announced: bool
+    """False when a nearer distance was announced instead."""
+    recorded_at: datetime = _moment()
 
 
 class ItemReminder(core.Table, table=True):

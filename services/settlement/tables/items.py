@@ -81,6 +81,9 @@ class WorkItem(core.Table, table=True):
     working_days: int
 
 
+_ALONE = text("NOT approval_needed AND kind IN ('drop', 'next_period')")
+
+
 class ItemAction(core.Table, table=True):
     """What somebody said or did about an item, and on which figures; only the approval comes later."""
 
@@ -90,13 +93,17 @@ class ItemAction(core.Table, table=True):
         CheckConstraint("approved_by IS NULL OR approved_by <> subject", name="item_action_four_eyes"),
         CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="item_action_approved"),
         CheckConstraint("approval_needed OR approved_by IS NULL", name="item_action_unneeded"),
+        CheckConstraint("amount_fen >= 0 AND sum_fen >= amount_fen", name="item_action_sums"),
         ForeignKeyConstraint(["item_no"], ["settlement.work_item.item_no"], name="item_action_of"),
+        ForeignKeyConstraint(["bulk_no"], ["settlement.bulk_action.bulk_no"], name="item_action_bulk"),
         ForeignKeyConstraint(
             ["statement_id", "match_no", "position"],
             ["settlement.difference.statement_id", "settlement.difference.match_no", "settlement.difference.position"],
             name="item_action_figures",
         ),
         Index("item_action_item", "item_no", "action_no"),
+        Index("item_action_alone", "statement_id", postgresql_where=_ALONE),
+        Index("item_action_alone_by", "party", "subject", postgresql_where=_ALONE),
     )
 
     action_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -110,6 +117,45 @@ class ItemAction(core.Table, table=True):
     match_no: int
     position: int
     """The difference as it was found: what the action is about."""
+    approval_needed: bool
+    approved_by: str | None = Field(default=None, sa_type=Text)
+    approved_at: datetime | None = _moment(nullable=True)
+    amount_fen: int = Field(sa_type=BigInteger)
+    """What is at stake, as the figures were."""
+    sum_fen: int = Field(sa_type=BigInteger)
+    """What the approval was weighed by: this, and what had been decided alone before."""
+    bulk_no: int | None = Field(default=None, sa_type=BigInteger)
+    """The action for a whole class that it is part of, which is approved as one."""
+
+
+class BulkAction(core.Table, table=True):
+    """One action for all open items of a class in a statement, as they were seen; only the approval comes later."""
+
+    __tablename__ = "bulk_action"
+    __table_args__ = (
+        CheckConstraint("kind IN ('correct', 'dispute', 'drop', 'next_period')", name="bulk_action_kind"),
+        CheckConstraint("approved_by IS NULL OR approved_by <> subject", name="bulk_action_four_eyes"),
+        CheckConstraint("(approved_by IS NULL) = (approved_at IS NULL)", name="bulk_action_approved"),
+        CheckConstraint("approval_needed OR approved_by IS NULL", name="bulk_action_unneeded"),
+        CheckConstraint("item_count > 0 AND amount_fen >= 0 AND sum_fen >= amount_fen", name="bulk_action_sums"),
+        ForeignKeyConstraint(["statement_id"], ["settlement.statement.statement_id"], name="bulk_action_of"),
+        Index("bulk_action_statement", "statement_id", "bulk_no"),
+    )
+
+    bulk_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    statement_id: str = Field(sa_type=Text)
+    match_no: int
+    difference_class: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    party: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    at: datetime = _moment()
+    item_count: int = Field(sa_type=BigInteger)
+    amount_fen: int = Field(sa_type=BigInteger)
+    """What is at stake in all of them."""
+    sum_fen: int = Field(sa_type=BigInteger)
+    """What the approval was weighed by: this, and what had been decided alone before."""
     approval_needed: bool
     approved_by: str | None = Field(default=None, sa_type=Text)
     approved_at: datetime | None = _moment(nullable=True)

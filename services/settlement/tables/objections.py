@@ -70,6 +70,7 @@ class Objection(core.Table, table=True):
     """When the clock of whoever decides began."""
     working_days: int
     escalation_distances: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    reminder_distances: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
 
 
 class ObjectionLine(core.Table, table=True):

@@ -90,7 +90,10 @@ class Withholding(core.Table, table=True):
 
 
 class SetOff(core.Table, table=True):
-    """What is set off against one position. When the position is netted anew it is taken back, and set off anew."""
+    """What is set off against one position, or one payment of a last hop.
+
+    When a position is netted anew it is taken back, and set off anew. A payment stays what it is.
+    """
 
     __tablename__ = "set_off"
     __table_args__ = (
@@ -100,15 +103,26 @@ class SetOff(core.Table, table=True):
         CheckConstraint("(kind = 'retention') = (withholding_id IS NULL)", name="set_off_decided"),
         CheckConstraint("amount_fen > 0", name="set_off_amount"),
         UniqueConstraint("reversal_id", name="set_off_reversal"),
+        CheckConstraint("num_nonnulls(position_id, payment_id) = 1", name="set_off_against"),
+        CheckConstraint("payment_id IS NULL OR reversal_id IS NULL", name="set_off_stays"),
         ForeignKeyConstraint(["position_id"], ["settlement.clearing_position.position_id"], name="set_off_position"),
+        ForeignKeyConstraint(["payment_id"], ["settlement.payment.payment_id"], name="set_off_payment"),
         ForeignKeyConstraint(["withholding_id"], ["settlement.withholding.withholding_id"], name="set_off_withholding"),
-        Index("set_off_once", "position_id", "withholding_id", unique=True, postgresql_nulls_not_distinct=True),
+        Index(
+            "set_off_once",
+            "position_id",
+            "payment_id",
+            "withholding_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("set_off_of_payment", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
         Index("set_off_of", "withholding_id"),
     )
 
     set_off_id: str = Field(primary_key=True, sa_type=Text)
     """Also the id of the ledger transaction that books it."""
-    position_id: str = Field(sa_type=Text)
+    position_id: str | None = Field(default=None, sa_type=Text)
     kind: str = Field(sa_type=Text)
     withholding_id: str | None = Field(default=None, sa_type=Text)
     """None where the terms retain it."""
@@ -116,3 +130,5 @@ class SetOff(core.Table, table=True):
     made_at: datetime = _moment()
     reversal_id: str | None = Field(default=None, sa_type=Text)
     """The ledger transaction that took it back."""
+    payment_id: str | None = Field(default=None, sa_type=Text)
+    """The payment of a last hop, where that is what it is set off against; booked when that is paid."""

@@ -325,17 +325,17 @@ async def start_clocks(parts: Settlement, tx: Connection, cycle: Cycle, now: dat
     today, fresh = shanghai_day(now), await store.without_due(tx, cycle.cycle_id)
     waits = await store.waiting(tx, cycle.cycle_id, [position.position_id for position in fresh])
     ready = [position for position in fresh if position.position_id not in waits]
-    terms = await terms_at(parts, tx, map(_own_region, ready), today)
+    terms = await terms_at(parts, tx, map(payer_region, ready), today)
     clocks = {
         p.position_id: position_clock(
-            parts.calendar, _due_kind(parts, p, cycle.clearing_region), since=today, terms=terms[_own_region(p)]
+            parts.calendar, _due_kind(parts, p, cycle.clearing_region), since=today, terms=terms[payer_region(p)]
         )
         for p in ready
     }
     await position_dues.set_clocks(tx, clocks)
 
 
-def _own_region(position: Position) -> str:
+def payer_region(position: Position) -> str:
     """By whose terms the payer's clock runs: an agency's own, a facility's are those of its care agency."""
     return position.payee if position.payer == position.facility_code else position.payer
 

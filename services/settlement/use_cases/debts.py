@@ -50,7 +50,8 @@ async def _hop(tx: Connection, party: str, case_id: str, *, pays: bool) -> Owed 
         return [errors.HOP_IN_POSITION()]
     ordered = document is not None and await store.goes_to_bank(tx, Purpose.HOP, document.payment_id)
     seen = document is not None and await store.seen(tx, Purpose.HOP, document.payment_id, party)
-    return Owed(hop.payer, hop.payee, hop.amount_fen, hop.state is HopState.PAID, ordered, seen)
+    amount_fen = hop.amount_fen if document is None else document.amount_fen
+    return Owed(hop.payer, hop.payee, amount_fen, hop.state is HopState.PAID, ordered, seen)
 
 
 async def _position(tx: Connection, party: str, position_id: str) -> Owed | list[Refusal]:

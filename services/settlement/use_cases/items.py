@@ -14,6 +14,7 @@ from services.settlement.rules.items import (
     approval_needed,
     check_action,
     check_approval,
+    decided_alone,
     next_to_act,
 )
 from services.settlement.store import items as store
@@ -57,13 +58,20 @@ async def act(
 ) -> Dossier:
     """Who stated, or the care agency, does something about an item. Raises Refused."""
     async with parts.database.transaction() as tx:
+        known = await store.item(tx, item_no)
+        if known is None:
+            raise Refused(errors.ITEM_UNKNOWN())
+        if principal.party not in (known.party, known.care_region):
+            raise Refused(NOT_YOUR_AREA(party=known.party))
+        # The sums before the item: who acts on a whole class locks them in this order too.
+        alone = await store.decided_alone(tx, known, principal.party, principal.subject, item_no)
         item = await _locked(tx, item_no)
-        if principal.party not in (item.party, item.care_region):
-            raise Refused(NOT_YOUR_AREA(party=item.party))
         if wrong := check_action(item, kind, principal.party):
             raise Refused(*wrong)
-        approval = approval_needed(item, kind, parts.settings.four_eyes_above_fen)
-        await store.add_action(tx, item, kind, reason, principal.party, principal.subject, now, approval=approval)
+        sum_fen = decided_alone(item.amount_fen, alone)
+        approval = approval_needed(kind, sum_fen, parts.settings.four_eyes_above_fen)
+        who = (principal.party, principal.subject)
+        await store.add_action(tx, item, kind, reason, *who, now, sum_fen=sum_fen, approval=approval)
         await store.set_acting(tx, item_no, next_to_act(item, kind, waits_for_approval=approval))
         return await dossier(tx, await _locked(tx, item_no))
 

@@ -91,7 +91,7 @@ async def _add(
         deciding_party=deciding_party,
         clock=(today, terms.item_working_days),
         due=parts.calendar.add(today, terms.item_working_days),
-        escalation_distances=terms.escalation_distances,
+        distances=(terms.reminder_distances, terms.escalation_distances),
         subject=principal.subject,
         at=now,
     )

@@ -32,8 +32,12 @@ class Way(NamedTuple):
 
 
 def needs_order(way: Way, payer: str, parts: Settlement, amount_fen: int) -> bool:
-    """Whether a hop is paid by an order: through the bank, or because somebody has to review it."""
-    return way.by_bank or (payer in parts.regions and review_needed(amount_fen, way.review_above_fen))
+    """Whether a hop is paid by an order: through the bank, or because somebody has to review it.
+
+    Where everything was withheld nothing is to be paid: that another person approves it suffices.
+    """
+    reviewed = payer in parts.regions and review_needed(amount_fen, way.review_above_fen)
+    return amount_fen > 0 and (way.by_bank or reviewed)
 
 
 async def way_of(parts: Settlement, tx: Connection, payer: str, now: datetime) -> Way:

@@ -21,12 +21,14 @@ from services.settlement.rules.cases import (
 from services.settlement.rules.ledger import entries, payment_transfers
 from services.settlement.rules.orders import OrderDraft, Purpose, check_amount
 from services.settlement.rules.terms import Netting
+from services.settlement.rules.withholdings import SetOff
 from services.settlement.store import bills as bill_store
 from services.settlement.store import cases as case_store
 from services.settlement.store import dues as due_store
 from services.settlement.store import payments as store
 from services.settlement.store.bills import Transaction
 from services.settlement.store.cases import NewStep
+from services.settlement.use_cases import withholdings
 from services.settlement.use_cases.hops import DUE_KINDS, case_event, closed, pay_span, set_hop_dues
 from services.settlement.use_cases.months import BY_ITSELF, Actor
 from services.settlement.use_cases.order_book import Way, needs_order, open_orders, way_of
@@ -50,15 +52,18 @@ async def propose(
 ) -> dict[str, Payment | list[Refusal]]:
     """Propose the payment of the caller's hop in each case; for each the payment, or what speaks against it."""
     wanted = list(case_ids)
+    withholds = await withholdings.lock(parts, tx, principal.party, now)
     await case_store.lock_cases(tx, wanted)
     cases = await case_store.cases(tx, wanted)
     terms = await terms_at(parts, tx, {case.clearing_region for case in cases.values()}, shanghai_day(now))
     netted = {region for region, own in terms.items() if own.netting is not Netting.GROSS}
     payer = Actor.of(principal)
     outcomes = {case_id: _proposal(cases.get(case_id), payer, netted) for case_id in wanted}
+    taken = await _withhold(parts, tx, cases, outcomes, now) if withholds else []
     proposed = [payment for payment in outcomes.values() if isinstance(payment, Payment)]
     if proposed:
         await _add(tx, proposed, payer, now)
+        await withholdings.set_off_payments(tx, taken, now)
     way = await way_of(parts, tx, principal.party, now)
     again = await _again(parts, tx, principal, [c for c in wanted if c in cases and isinstance(outcomes[c], list)], way)
     if again:
@@ -66,6 +71,24 @@ async def propose(
         await case_store.add_steps(tx, [NewStep(p.case_id, "propose_payment", *payer, None) for p in again], now)
     await _order(parts, tx, principal, [*proposed, *again], way, now)
     return outcomes | {payment.case_id: payment for payment in again}
+
+
+async def _withhold(
+    parts: Settlement,
+    tx: Connection,
+    cases: Mapping[str, Case],
+    outcomes: dict[str, Payment | list[Refusal]],
+    now: datetime,
+) -> list[tuple[Payment, list[SetOff]]]:
+    """Take what is withheld off the payments to facilities among the outcomes; those, with what is set off."""
+    to_facilities = [
+        p for p in outcomes.values() if isinstance(p, Payment) and p.payee == cases[p.case_id].facility_code
+    ]
+    if not to_facilities:
+        return []
+    made = await withholdings.withhold_from_payments(parts, tx, to_facilities, now)
+    outcomes |= {p.case_id: check_amount(p.amount_fen) or p for p, _ in made}
+    return [(p, taken) for p, taken in made if isinstance(outcomes[p.case_id], Payment)]
 
 
 async def _again(
@@ -196,7 +219,8 @@ async def _pay(
     """Payments are paid: as their payers say, or somebody else who saw the money."""
     cases = [case for _, case in approved]
     await store.pay(tx, approved_by, now)
-    transactions = [_transaction(payment, case, now, paid_on) for payment, case in approved]
+    transactions = [_transaction(payment, case, now, paid_on) for payment, case in approved if payment.amount_fen]
+    transactions += await withholdings.transactions_of(tx, list(approved_by), now, paid_on)
     await bill_store.add_transactions(tx, transactions, parts.ledger_key, now)
     await case_store.move_cases(tx, cases)
     await case_store.move_hops(tx, [(c.case_id, hop.hop_no, hop.state) for c in cases for hop in c.hops])

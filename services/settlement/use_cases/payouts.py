@@ -35,7 +35,7 @@ from services.settlement.store import payouts as store
 from services.settlement.store.bills import Transaction
 from services.settlement.store.payouts import CardRow, SealedCard
 from services.settlement.use_cases.parts import BankDesk, Settlement
-from shared.auth import Principal
+from shared.auth import NOT_YOUR_AREA, Principal
 from shared.database import Connection
 from shared.events import new_id
 from shared.events.settlement import PayoutPaid, PayoutRefused
@@ -163,8 +163,8 @@ async def decide(
     parts: Settlement, tx: Connection, principal: Principal, payout_id: str, now: datetime, *, approved: bool
 ) -> None:
     """Another person of the agency approves a payout, which is owed from then on, or declines it. Raises Refused."""
-    payout = await locked(tx, payout_id)
-    if wrong := check_decision(payout, principal.party, principal.subject):
+    payout = await _own(tx, principal, payout_id)
+    if wrong := check_decision(payout, principal.subject):
         raise Refused(*wrong)
     state = PayoutState.APPROVED if approved else PayoutState.DECLINED
     await store.decide(tx, payout_id, state, principal.subject, now)
@@ -184,8 +184,8 @@ async def propose_card(
     parts: Settlement, tx: Connection, principal: Principal, payout_id: str, card: Card, now: datetime
 ) -> None:
     """An officer enters another card for a payout that is owed and not paid. Raises Refused."""
-    payout = await locked(tx, payout_id)
-    if wrong := [*check_new_card(payout, principal.party), *_check_card(parts.bank, card, payout.person_hash)]:
+    payout = await _own(tx, principal, payout_id)
+    if wrong := [*check_new_card(payout), *_check_card(parts.bank, card, payout.person_hash)]:
         raise Refused(*wrong)
     await store.add_card(tx, payout_id, _sealed(parts.bank, card), principal.subject, now)
 
@@ -196,19 +196,19 @@ async def approve_card(tx: Connection, principal: Principal, payout_id: str, car
     Raises Refused.
     """
     await store.lock_orders(tx, payout_id)
-    payout = await locked(tx, payout_id)
+    payout = await _own(tx, principal, payout_id)
     newest = (await store.cards(tx, payout_id))[-1]
     seen = CardSeen(newest.card_no, newest.proposed_by, newest.approved_by is not None)
     orders = await store.orders_of(tx, payout_id)
-    if wrong := check_card_approval(payout, principal.party, principal.subject, seen, card_no, orders):
+    if wrong := check_card_approval(payout, principal.subject, seen, card_no, orders):
         raise Refused(*wrong)
     await store.approve_card(tx, payout_id, card_no, principal.subject, now)
 
 
 async def propose_cancellation(tx: Connection, principal: Principal, payout_id: str, reason: str, now: datetime) -> str:
     """An officer says that a payout was approved by mistake; the id of what another person decides. Raises Refused."""
-    payout = await locked(tx, payout_id)
-    wrong = check_cancelling(payout, principal.party, await store.orders_of(tx, payout_id))
+    payout = await _own(tx, principal, payout_id)
+    wrong = check_cancelling(payout, await store.orders_of(tx, payout_id))
     if wrong := [*wrong, *check_words("/reason", reason, shanghai_day(now))]:
         raise Refused(*wrong)
     cancellation_id = new_id()
@@ -225,12 +225,12 @@ async def decide_cancellation(
     if named is None:
         raise Refused(errors.CANCELLATION_UNKNOWN())
     await store.lock_orders(tx, named.payout_id)
-    payout = await locked(tx, named.payout_id)
+    payout = await _own(tx, principal, named.payout_id)
     # Whoever decides locks the payout first: only now it is sure that nobody decided meanwhile.
     cancellation = await store.cancellation(tx, cancellation_id) or named
-    wrong = check_cancellation(cancellation, payout, principal.party, principal.subject)
+    wrong = check_cancellation(cancellation, principal.subject)
     if approved and not wrong:
-        wrong = check_cancelling(payout, principal.party, await store.orders_of(tx, payout.payout_id))
+        wrong = check_cancelling(payout, await store.orders_of(tx, payout.payout_id))
     if wrong:
         raise Refused(*wrong)
     state = "approved" if approved else "declined"
@@ -250,11 +250,13 @@ def _taken_back(payout: Payout, cancellation_id: str, now: datetime) -> Transact
     return Transaction(cancellation_id, "payout_reversal", None, month_of(today), today, reverses, entries(transfers))
 
 
-async def locked(tx: Connection, payout_id: str) -> Payout:
-    """A payout that nobody else changes until the transaction ends. Raises Refused."""
+async def _own(tx: Connection, principal: Principal, payout_id: str) -> Payout:
+    """A payout of the caller's agency that nobody else changes until the transaction ends. Raises Refused."""
     found = (await store.payouts(tx, [payout_id], locked=True)).get(payout_id)
     if found is None:
         raise Refused(errors.PAYOUT_UNKNOWN())
+    if found.region != principal.party:
+        raise Refused(NOT_YOUR_AREA(party=found.region))
     return found
 
 

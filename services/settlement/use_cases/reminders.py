@@ -1,4 +1,4 @@
-"""Work that comes round by itself: reminders of dues, and comparisons of statements whose books have changed."""
+"""Work that comes round by itself: reminders of dues and objections, comparisons of statements whose books changed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from datetime import date, datetime
 
 from services.settlement.rules.dues import DueKind, reached_until, recompute
 from services.settlement.store import dues as store
-from services.settlement.store import position_dues
+from services.settlement.store import objections, position_dues
 from services.settlement.store import statements as statement_store
 from services.settlement.store.dues import DueOfCase
+from services.settlement.store.objections import ObjectionToDecide
 from services.settlement.store.position_dues import PositionDue
 from services.settlement.use_cases import statements
 from services.settlement.use_cases.parts import Settlement
 from shared.clock import Clock
 from shared.events import Envelope
-from shared.events.settlement import DisbursementDue, DueEvent, ReconciliationDue, RemittanceDue
+from shared.events.settlement import DisbursementDue, DueEvent, ObjectionDue, ReconciliationDue, RemittanceDue
 from shared.events.settlement import PositionDue as PositionDueEvent
 from shared.outbox import announce
 from shared.workdays import WorkCalendar, shanghai_day
@@ -37,6 +38,8 @@ async def remind(parts: Settlement, clock: Clock) -> None:
     while await _remind_some(parts, clock()):
         pass
     while await _remind_of_positions(parts, clock()):
+        pass
+    while await _remind_of_objections(parts, clock()):
         pass
 
 
@@ -108,6 +111,35 @@ def _position_event(due: PositionDue, calendar: WorkCalendar, today: date) -> Po
         due_on=due.due_on,
         provisional=due.provisional,
         working_days_left=calendar.between(today, due.due_on),
+    )
+
+
+async def _remind_of_objections(parts: Settlement, now: datetime) -> int:
+    """The same for objections, of which whoever decides is reminded: one batch; how many it dealt with."""
+    today = shanghai_day(now)
+    async with parts.database.transaction() as tx:
+        until = {d: reached_until(parts.calendar, today, d) for d in await objections.distances(tx)}
+        found = await objections.reached(tx, until)
+        rows = [(o.objection_no, distance, distance == o.reached[0]) for o in found for distance in o.reached]
+        recorded = await objections.add_reminders(tx, rows, now)
+        fresh = [o for o in found if (o.objection_no, o.reached[0]) in recorded]
+        await announce(tx, [Envelope(_objection_event(o, parts.calendar, today), now) for o in fresh])
+    return len(found)
+
+
+def _objection_event(found: ObjectionToDecide, calendar: WorkCalendar, today: date) -> ObjectionDue:
+    return ObjectionDue(
+        case_id=found.case_id,
+        facility_code=found.facility_code,
+        period=found.period,
+        care_region=found.care_region,
+        home_region=found.home_region,
+        objection_no=found.objection_no,
+        party=found.party,
+        deciding_party=found.deciding_party,
+        due_on=found.due_on,
+        provisional=found.provisional,
+        working_days_left=calendar.between(today, found.due_on),
     )
 
 

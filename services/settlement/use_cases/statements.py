@@ -400,11 +400,13 @@ async def compare_first(parts: Settlement, principal: Principal, statement_id: s
 
 
 async def propose_resolution(
-    parts: Settlement, principal: Principal, statement_id: str, reason: str, now: datetime
+    parts: Settlement, principal: Principal, statement_id: str, reason: str, now: datetime, match_no: int | None = None
 ) -> Report:
-    """Propose that the books stand in spite of the differences. Raises Refused."""
+    """Propose that the books stand in spite of the differences, those of the match that was seen. Raises Refused."""
     async with parts.database.transaction() as tx:
         statement, proposed = await _to_resolve(tx, principal, statement_id)
+        if match_no not in (None, statement.match_no):
+            raise Refused(errors.NUMBERS_CHANGED(pointer="/match_no"))
         if proposed is not None:
             raise Refused(errors.RESOLUTION_EXISTS())
         await store.add_resolution(tx, statement, reason, principal.subject, now)

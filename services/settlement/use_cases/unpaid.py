@@ -103,7 +103,7 @@ async def _overdue(tx: Connection, principal: Principal, position_id: str, today
     wrong = [errors.POSITION_OF_FACILITY()] if position.payer == position.facility_code else []
     if position.state != "open":
         wrong.append(errors.POSITION_NOT_OPEN(state=position.state))
-    elif position.due_on is None or position.due_on >= today:
+    elif position.due_on is None or position.due_on >= today or position.suspended_on is not None:
         wrong.append(errors.POSITION_NOT_OVERDUE())
     if wrong:
         raise Refused(*wrong)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from services.settlement import errors
+from services.settlement.rules.cases import Payment
 from services.settlement.rules.ledger import Transfer, entries, forfeit_transfers, set_off_transfers
 from services.settlement.rules.netting import Net
 from services.settlement.rules.payouts import check_words
@@ -19,9 +20,11 @@ from services.settlement.rules.withholdings import (
     check_return,
     released_fen,
     set_offs,
+    set_offs_in_turn,
     withheld_fen,
 )
 from services.settlement.store import bills as bill_store
+from services.settlement.store import clearing as clearing_store
 from services.settlement.store import withholdings as store
 from services.settlement.store.bills import Transaction
 from services.settlement.store.clearing import NewPosition
@@ -73,7 +76,7 @@ async def book(
     rows = [(new_id(), position, what) for position, taken in made for what in taken]
     if not rows:
         return
-    await store.add_set_offs(tx, [(i, position.position_id, what) for i, position, what in rows], now)
+    await store.add_set_offs(tx, [(i, position.position_id, None, what) for i, position, what in rows], now)
     booked = [
         _transaction(i, _transfers((p.net.payer, p.net.payee), what.kind, what.withheld_fen), now)
         for i, p, what in rows
@@ -95,9 +98,9 @@ async def take_back(parts: Settlement, tx: Connection, position_ids: Sequence[st
         await bill_store.add_transactions(tx, booked, parts.ledger_key, now)
 
 
-def _transfers(pair: Pair, kind: WithholdingKind, amount_fen: int) -> list[Transfer]:
+def _transfers(pair: Pair, kind: WithholdingKind, amount_fen: int, *, netted: bool = True) -> list[Transfer]:
     retained = kind in (WithholdingKind.RETENTION, WithholdingKind.RETENTION_RELEASE)
-    return set_off_transfers(*pair, amount_fen, retained=retained)
+    return set_off_transfers(*pair, amount_fen, retained=retained, netted=netted)
 
 
 def _transaction(
@@ -113,6 +116,58 @@ def _transaction(
         reverses_transaction_id=reverses,
         entries=entries(transfers),
     )
+
+
+# Payments of last hops
+
+
+async def lock(parts: Settlement, tx: Connection, payer: str, now: datetime) -> bool:
+    """Whether a payer withholds anything from facilities now; if so, nobody else sets off until the transaction ends.
+
+    Before any case is locked, as everybody locks.
+    """
+    if payer not in parts.regions:
+        return False
+    terms = (await terms_at(parts, tx, [payer], shanghai_day(now)))[payer]
+    if not terms.retention_permille and not await store.any_waiting(tx, payer):
+        return False
+    await clearing_store.lock(tx)
+    return True
+
+
+async def withhold_from_payments(
+    parts: Settlement, tx: Connection, to_facilities: Sequence[Payment], now: datetime
+) -> list[tuple[Payment, list[SetOff]]]:
+    """Payments of one payer to facilities that are about to be written, with what is set off against them."""
+    payer = to_facilities[0].payer
+    terms = (await terms_at(parts, tx, [payer], shanghai_day(now)))[payer]
+    waiting = await store.waiting(tx, {(payer, p.payee) for p in to_facilities})
+    made = []
+    for facility in sorted({p.payee for p in to_facilities}):
+        own = [p for p in to_facilities if p.payee == facility]
+        amounts = [p.amount_fen for p in own]
+        taken = set_offs_in_turn(amounts, terms.retention_permille, waiting.get((payer, facility), []))
+        made += [(replace(p, amount_fen=p.amount_fen - withheld_fen(t)), t) for p, t in zip(own, taken, strict=True)]
+    return made
+
+
+async def set_off_payments(tx: Connection, made: Sequence[tuple[Payment, Sequence[SetOff]]], now: datetime) -> None:
+    """What is set off against payments that are proposed. It is booked when they are paid."""
+    rows = [(new_id(), None, payment.payment_id, what) for payment, taken in made for what in taken]
+    if rows:
+        await store.add_set_offs(tx, rows, now)
+
+
+async def transactions_of(
+    tx: Connection, payment_ids: Sequence[str], now: datetime, paid_on: date
+) -> list[Transaction]:
+    """What is set off against payments that are paid now, in the books of both, under its own ids."""
+    booked = []
+    for row in await store.set_offs_of_payments(tx, payment_ids):
+        what = SetOff(WithholdingKind(row.kind), row.amount_fen)
+        transfers = _transfers((row.agency, row.facility_code), what.kind, what.withheld_fen, netted=False)
+        booked.append(_transaction(row.set_off_id, transfers, now)._replace(case_id=row.case_id, value_date=paid_on))
+    return booked
 
 
 # Deciding

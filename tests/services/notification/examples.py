@@ -29,6 +29,7 @@ from shared.events.settlement import (
     ItemsDue,
     ItemsEscalated,
     ObjectionDecided,
+    ObjectionDue,
     ObjectionEscalated,
     ObjectionRaised,
     OrderFailed,
@@ -36,7 +37,9 @@ from shared.events.settlement import (
     PayoutRefused,
     PositionDue,
     PositionEscalated,
+    PositionResumed,
     PositionSettled,
+    PositionSuspended,
     PrepaymentLow,
     Reconciled,
     ReconciliationDue,
@@ -119,15 +122,15 @@ _HOP: dict[str, Any] = {
     "paid_at": AT,
 }
 
-_POSITION: dict[str, Any] = {
+_POSITION_CLOCK: dict[str, Any] = {
     "cycle_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6S",
     "position_id": "01KAJ5T1D4GQ7X8Z2V3N4M5P6T",
     "kind": "remittance",
     "payer": HOME,
     "payee": CITY,
     "amount_fen": 843_210,
-    "due_on": date(2026, 12, 4),
 }
+_POSITION: dict[str, Any] = {**_POSITION_CLOCK, "due_on": date(2026, 12, 4)}
 
 FACILITY_CHANGED = FacilityChanged(
     facility_code=FACILITY, name=FACILITY_NAME, kind="hospital", level="2", region=CARE, revision=1
@@ -163,6 +166,15 @@ EXAMPLES: tuple[Event, ...] = (
         amount_fen=4_000,
         working_days_left=-5,
     ),
+    ObjectionDue(
+        **_CASE,
+        objection_no=1,
+        party=HOME,
+        deciding_party=CARE,
+        due_on=date(2026, 11, 27),
+        provisional=False,
+        working_days_left=2,
+    ),
     ObjectionEscalated(
         **_CASE,
         objection_no=1,
@@ -175,6 +187,8 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     PositionDue(**_POSITION, clearing_region=CITY, provisional=False, working_days_left=2),
     PositionEscalated(**_POSITION, region=CITY, level_no=1, working_days_left=-5),
+    PositionSuspended(**_POSITION_CLOCK, suspended_on=date(2026, 11, 20), days_left=4),
+    PositionResumed(**_POSITION_CLOCK, due_on=date(2026, 12, 4), provisional=True),
     DueSuspended(**_CASE, kind="remittance", party=HOME, suspended_on=date(2026, 11, 20), days_left=4),
     DueResumed(**_CASE, kind="disbursement", party=CARE, due_on=date(2026, 11, 20), provisional=True),
     ObjectionRaised(

@@ -57,6 +57,49 @@ async def pay(act_as: ActAs, payer: str, purpose: str, reference: str) -> None:
     assert approved.json()["items"][0]["errors"] == [], approved.text
 
 
+async def test_the_clock_of_a_position_stands_still_and_goes_on(act_as: ActAs, case: dict[str, Any]) -> None:
+    cycle = await cut(act_as)
+    position = (await positions(act_as("finance", CHANGSHA), cycle))[HOME, CHANGSHA]
+    path = f"/v1/clearing-positions/{position['position_id']}"
+    body = {"reason": "等待对方材料", "papers": ["费用清单"]}
+    own, beside = act_as("officer", HOME, "clerk"), act_as("officer", CARE)
+
+    by_others = await beside.post(f"{path}/suspension", body)
+    paperless = await own.post(f"{path}/suspension", {"reason": "r", "papers": []})
+    stopped = await own.post(f"{path}/suspension", body)
+    twice = await own.post(f"{path}/suspension", body)
+    agenda = (await act_as("finance", HOME).get("/v1/agenda", limit=200)).json()["items"]
+    running = await own.post(f"{path}/resumption")
+    again = await own.post(f"{path}/resumption")
+    unknown = await own.post(f"/v1/clearing-positions/{new_id()}/resumption")
+    shown = (await act_as("finance", CHANGSHA).get(path)).json()
+
+    assert codes(by_others) == ["auth.not-your-area"]
+    assert paperless.status_code == 422
+    assert stopped.status_code == 200, stopped.text
+    assert (codes(twice), codes(again)) == (["settlement.due-suspended"], ["settlement.due-not-suspended"])
+    assert codes(unknown) == ["settlement.position-unknown"]
+    (task,) = [t for t in agenda if t["reference"] == position["position_id"]]
+    assert task["suspended_on"] == stopped.json()["suspended_on"] != position["suspended_on"]
+    assert running.json() == shown, "what it is, whoever asks"
+    assert (shown["suspended_on"], shown["due_on"]) == (None, position["due_on"]), "on the same day nothing is lost"
+    (suspension,) = shown["suspensions"]
+    assert (suspension["reason"], suspension["papers"]) == (body["reason"], body["papers"])
+    assert (suspension["suspended_by"], suspension["resumed_by"], suspension["party"]) == ("clerk", "clerk", HOME)
+    await pay_chain(act_as, cycle)
+
+
+async def pay_chain(act_as: ActAs, cycle: dict[str, Any]) -> None:
+    """Whoever can pay pays, until the cycle is settled: no later test finds it."""
+    while found := [
+        p
+        for p in (await positions(act_as("finance", CHANGSHA), cycle)).values()
+        if p["state"] == "open" and not p["waits_for"]
+    ]:
+        for position in found:
+            await pay(act_as, position["payer"], "position", position["position_id"])
+
+
 async def test_a_cycle_is_cut_paid_and_closed(act_as: ActAs, case: dict[str, Any]) -> None:
     city, facility = act_as("finance", CHANGSHA), act_as("facility", case["facility_code"])
     cycle = await cut(act_as)

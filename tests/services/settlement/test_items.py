@@ -72,6 +72,19 @@ async def test_every_difference_is_an_item_with_its_evidence(month: Month, act_a
     assert unbooked["booked_at"] is None
 
 
+async def test_what_could_be_meant_is_looked_for_in_the_last_match(month: Month) -> None:
+    """Also of an item that the next version leaves as it was."""
+    unstated, stranger = month.hospital.bill(fund_fen=700), month.hospital.bill(fund_fen=700)
+    await month.book(unstated, good := month.hospital.bill())
+    candidates = []
+    for lines in ([Line.of(stranger), Line.of(good)], [Line.of(good)]):
+        await month.match(await month.state(lines))
+        (item,) = await listed(month.his, difference_class="missing_in_statement")
+        found = (await month.his.get(f"/v1/items/{item['item_no']}")).json()["candidates"]
+        candidates.append([each["settlement_id"] for each in found])
+    assert candidates == [[stranger.settlement_id], []]
+
+
 async def test_a_corrected_statement_closes_by_its_match(month: Month) -> None:
     """Saying that one corrects closes nothing; the new version that agrees does."""
     _, bill, item = await amount_off(month, 50)
@@ -222,6 +235,37 @@ async def test_items_come_in_pages(month: Month) -> None:
             break
     assert (len(seen), seen) == (6, sorted(set(seen)))
     assert codes(await month.his.get("/v1/items", cursor="eHl6")) == ["request.cursor-invalid"]
+
+
+async def test_totals_say_how_many_there_are(month: Month, act_as: ActAs) -> None:
+    """In pages too, and of what the list would show: the rest of it is not out of sight."""
+    booked, strangers = month.hospital.bill(fund_fen=700), [month.hospital.bill(fund_fen=900) for _ in range(3)]
+    await month.book(booked)
+    await month.match(await month.state([Line.of(each) for each in strangers]))
+    alike = {"party": month.hospital.code, "care_region": HUAIYANG, "home_region": None, "period": month.hospital.month}
+    agency = {**alike, "difference_class": "missing_in_books", "state": "open", "acting_party": HUAIYANG}
+    expected = [
+        {**agency, "item_count": 3, "amount_fen": sum(each.total_fen for each in strangers)},
+        {
+            **agency,
+            "difference_class": "missing_in_statement",
+            "acting_party": month.hospital.code,
+            "item_count": 1,
+            "amount_fen": booked.total_fen,
+        },
+    ]
+    pages, cursor = [], None
+    while True:
+        answer = (await month.his.get("/v1/item-totals", limit=1, **({"cursor": cursor} if cursor else {}))).json()
+        pages.append(answer["items"])
+        if (cursor := answer["next_cursor"]) is None:
+            break
+    officer = act_as("officer", HUAIYANG)
+    mine = (await officer.get("/v1/item-totals", mine=True, party=month.hospital.code)).json()["items"]
+    foreign = (await act_as("officer", XIANGCHENG).get("/v1/item-totals", party=month.hospital.code)).json()["items"]
+    assert pages == [[total] for total in expected]
+    assert mine == expected[:1]
+    assert foreign == []
 
 
 async def test_what_the_database_refuses(month: Month, owner: Owner, act_as: ActAs) -> None:

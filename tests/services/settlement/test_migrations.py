@@ -321,3 +321,24 @@ async def test_what_a_facilitys_account_left_open_is_for_the_agency_that_keeps_i
     assert await old.fetchval("SELECT keeper FROM bank_identification") == HUAIYANG
     with pytest.raises(asyncpg.RestrictViolationError):
         await old.execute("UPDATE bank_identification SET keeper = 'x'")
+
+
+async def test_what_was_decided_before_there_were_sums_is_weighed_by_itself(old: Owner) -> None:
+    """Also where it is approved, and so closed to everybody."""
+    await migrations.upgrade("settlement", "0003")
+    await fill_0003(old)
+    await migrations.upgrade("settlement", "0015")
+    key = {"statement_id": STATEMENT, "match_no": 9, "position": 1}
+    sides = {"books_fund_fen": 80_000, "stated_fund_fen": 95_000, "stated_total_fen": 3_000, "books_total_fen": 5_000}
+    named = {"difference_class": "amount_differs", "facility_settlement_no": "9", "refund": False, "item_key": "b:9"}
+    await put(old, "difference", **key, **sides, **named)
+    item_no = await old.fetchval("SELECT min(item_no) FROM work_item")
+    said = {"kind": "drop", "reason": "r", "party": HUAIYANG, "subject": "one", "at": AT, "approval_needed": True}
+    await put(old, "item_action", item_no=item_no, **key, **said, approved_by="two", approved_at=AT)
+    await migrations.upgrade("settlement")
+
+    weighed = await old.fetchrow("SELECT amount_fen, sum_fen, bulk_no FROM item_action WHERE match_no = 9")
+    assert weighed is not None
+    assert tuple(weighed) == (15_000, 15_000, None)
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await old.execute("UPDATE item_action SET approved_by = 'three' WHERE match_no = 9")

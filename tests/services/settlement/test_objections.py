@@ -20,7 +20,7 @@ from services.settlement.use_cases.overdue import escalate
 from services.settlement.use_cases.proof import prove
 from services.settlement.use_cases.reminders import remind
 from shared.events.claims import DischargeSettled, SettlementReversed
-from shared.events.settlement import ObjectionDecided, ObjectionEscalated, ObjectionRaised
+from shared.events.settlement import ObjectionDecided, ObjectionDue, ObjectionEscalated, ObjectionRaised
 from shared.workdays import WorkCalendar, month_of, shanghai_day
 from tests.services.settlement.fixtures import ActAs, Heard, Owner
 from tests.services.settlement.test_clocks import agenda, at, parts_of
@@ -458,6 +458,52 @@ async def test_who_does_not_decide_is_told_of_above(contested: Contested, heard:
     }
     assert listed == [(HUAIYANG, 1, case_id)]
     assert await late() == []
+
+
+async def test_who_decides_is_reminded_once_at_each_distance(contested: Contested, heard: Heard) -> None:
+    """By days that jump: what was told stays told; of distances reached at once only the nearest is."""
+    raised = (await contested.object(XIANGCHENG, contested.bills[0])).json()
+    case_id = (await contested.case())["case_id"]
+    parts, due_on = parts_of(contested.books), date.fromisoformat(raised["due_on"])
+    today = shanghai_day(datetime.now(UTC))
+    overdue = [parts.calendar.add(due_on, n).day for n in (1, 5, 9)]
+
+    for day in (today, today, due_on, today, *overdue, due_on):
+        await remind(parts, at(day))
+
+    told = [event for event in await heard(case_id) if isinstance(event, ObjectionDue)]
+    assert [e.working_days_left for e in told] == [5, 0, -1, -5]
+    assert {(e.objection_no, e.party, e.deciding_party, e.due_on) for e in told} == {
+        (raised["objection_no"], XIANGCHENG, HUAIYANG, due_on)
+    }
+    query = "SELECT distance FROM objection_reminder WHERE objection_no = $1 AND NOT announced"
+    assert await contested.books.value(query, raised["objection_no"]) == 2, "passed over, and not told later"
+
+
+async def test_nobody_is_reminded_of_what_is_decided(contested: Contested, heard: Heard) -> None:
+    raised = (await contested.object(XIANGCHENG, contested.bills[0])).json()
+    case_id = (await contested.case())["case_id"]
+    parts, due_on = parts_of(contested.books), date.fromisoformat(raised["due_on"])
+    await remind(parts, at(shanghai_day(datetime.now(UTC))))
+    await contested.decide(raised["objection_no"], "rejection")
+    await remind(parts, at(due_on))
+    told = [event for event in await heard(case_id) if isinstance(event, ObjectionDue)]
+    assert [e.working_days_left for e in told] == [5]
+
+
+async def test_reminders_of_an_objection_move_with_its_day(contested: Contested, heard: Heard) -> None:
+    """A day that is no working day after all: what was to be decided today has a day left."""
+    raised = (await contested.object(XIANGCHENG, contested.bills[0])).json()
+    case_id = (await contested.case())["case_id"]
+    due_on = date.fromisoformat(raised["due_on"])
+    closed = WorkCalendar(overrides={due_on: False})
+    await remind(parts_of(contested.books), at(shanghai_day(datetime.now(UTC))))
+    await remind(parts_of(contested.books, closed), at(due_on))
+    moved = closed.add(due_on, 1).day
+    await remind(parts_of(contested.books, closed), at(moved))
+    await remind(parts_of(contested.books), at(shanghai_day(datetime.now(UTC))))
+    told = [event for event in await heard(case_id) if isinstance(event, ObjectionDue)]
+    assert [(e.due_on, e.working_days_left) for e in told] == [(due_on, 5), (moved, 1), (moved, 0)]
 
 
 async def test_another_calendar_moves_objections(contested: Contested) -> None:

@@ -267,18 +267,18 @@ PAYOUT = Payout(
 @pytest.mark.parametrize("state", PayoutState)
 def test_what_can_be_done_with_a_payout_in_each_state(state: PayoutState) -> None:
     payout = replace(PAYOUT, state=state)
-    assert (not check_decision(payout, "411381", "b")) == (state == "proposed")
-    assert (not check_new_card(payout, "411381")) == (state in {"approved", "refused"})
+    assert (not check_decision(payout, "b")) == (state == "proposed")
+    assert (not check_new_card(payout)) == (state in {"approved", "refused"})
     assert (not check_order(payout, "411381", date(2026, 1, 5))) == (state in {"approved", "refused"})
 
 
 def test_everything_that_is_wrong_with_a_decision_is_named() -> None:
     paid = replace(PAYOUT, state=PayoutState.PAID)
-    wrong = check_decision(paid, "411330", "a")
-    assert [r.code for r in wrong] == [
+    wrong = check_decision(paid, "a")
+    assert [r.code for r in wrong] == ["settlement.payout-state", "settlement.same-person"]
+    early = check_order(PAYOUT, "411330", date(2026, 1, 4))
+    assert [r.code for r in early] == [
         "settlement.not-payer-of-order",
         "settlement.payout-state",
-        "settlement.same-person",
+        "settlement.payout-not-released",
     ]
-    early = check_order(PAYOUT, "411381", date(2026, 1, 4))
-    assert [r.code for r in early] == ["settlement.payout-state", "settlement.payout-not-released"]

@@ -189,6 +189,29 @@ async def test_a_batch_waits_for_its_day(counter: Counter) -> None:
     assert payout_id not in listed.text
 
 
+async def test_a_foreign_agency_gets_one_answer_everywhere(counter: Counter) -> None:
+    """Whatever it asks for, and whatever else would be wrong with it: that it is not in its area."""
+    payout_id = await approved(counter)
+    path = f"/v1/payouts/{payout_id}"
+    why = {"reason": "录入有误"}
+    made = (await counter.officer(HOME).post(f"{path}/cancellations", why)).json()
+    cancellation = f"/v1/payout-cancellations/{made['cancellations'][0]['cancellation_id']}"
+    stranger = counter.officer("411330", "head")
+
+    answers = [
+        await stranger.post(f"{path}/approval"),
+        await stranger.post(f"{path}/refusal"),
+        await stranger.post(f"{path}/cards", payout_body()["card"]),
+        await stranger.post(f"{path}/card-approval", {"card_no": 1}),
+        await stranger.post(f"{path}/cancellations", why),
+        await stranger.post(f"{cancellation}/approval"),
+        await stranger.post(f"{cancellation}/refusal"),
+        await stranger.get(path),
+    ]
+
+    assert [(answer.status_code, codes(answer)) for answer in answers] == [(403, ["auth.not-your-area"])] * 8
+
+
 async def test_what_is_wrong_is_refused(counter: Counter) -> None:
     clerk = counter.officer(HOME)
     everything = await clerk.post(
@@ -220,7 +243,7 @@ async def test_what_is_wrong_is_refused(counter: Counter) -> None:
     assert codes(foreign) == ["auth.role-not-allowed"]
     assert codes(twice) == ["settlement.payout-exists"]
     assert codes(alone) == ["settlement.same-person"]
-    assert codes(stranger) == ["settlement.not-payer-of-order"]
+    assert codes(stranger) == ["auth.not-your-area"]
     assert codes(too_soon) == ["settlement.payout-state"]
     assert (declined.json()["state"], anew.status_code) == ("declined", 201)
 

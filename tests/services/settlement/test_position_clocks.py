@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -11,15 +14,28 @@ import pytest
 from services.settlement.rules.dues import DueKind, position_clock
 from services.settlement.rules.terms import Netting
 from services.settlement.store import agenda as agenda_store
+from services.settlement.store import position_dues
 from services.settlement.store.agenda import Task
 from services.settlement.store.clearing import Cycle, Position
+from services.settlement.store.dues import Suspension
+from services.settlement.use_cases.clocks import resume_position, suspend_position
 from services.settlement.use_cases.overdue import escalate
 from services.settlement.use_cases.parts import Settlement
 from services.settlement.use_cases.reminders import remind
-from shared.events.settlement import DisbursementDue, DueEscalated, PositionDue, PositionEscalated, RemittanceDue
+from shared.auth import Principal, Role
+from shared.events.settlement import (
+    DisbursementDue,
+    DueEscalated,
+    PositionDue,
+    PositionEscalated,
+    PositionResumed,
+    PositionSuspended,
+    RemittanceDue,
+)
+from shared.refusals import Refused
 from shared.workdays import WorkCalendar, month_of, shanghai_day
 from tests.services.settlement.cycles import LATE, NOW, City
-from tests.services.settlement.fixtures import Heard, Owner
+from tests.services.settlement.fixtures import Heard, Owner, waits
 from tests.services.settlement.test_clocks import CALENDAR, DEFAULTS, at
 from tests.services.settlement.world import Books
 
@@ -187,6 +203,198 @@ async def test_who_does_not_pay_is_told_of_above_once_at_each_level(city: City, 
     }
     assert [(task.concerns, task.number, task.amount_fen) for task in listed] == [(city.county(2), 1, 85_000)]
     assert [task for task in await tasks(city, city.code) if task.kind == "escalation"] == [], "paid"
+
+
+# Standing still
+
+PAPERS = ["转诊备案表"]
+
+
+def officer(region: str, name: str = "officer") -> Principal:
+    """Somebody who may stop clocks of a region."""
+    return Principal(name, Role.OFFICER, region)
+
+
+async def stop(city: City, position: Position, day: date, region: str = "") -> None:
+    """The payer's officer, or another agency's, stops the clock on a day."""
+    who = officer(region or position.payer)
+    await suspend_position(city.parts, who, position.position_id, "等待对方材料", PAPERS, at(day)())
+
+
+async def go_on(city: City, position: Position, day: date, region: str = "") -> None:
+    """It goes on, on a day."""
+    await resume_position(city.parts, officer(region or position.payer), position.position_id, at(day)())
+
+
+async def suspensions(city: City, position: Position) -> list[Suspension]:
+    """When the clock of a position stood still."""
+    async with city.books.database.read() as reader:
+        return await position_dues.suspensions(reader, position.position_id)
+
+
+async def test_a_clock_that_stands_still_reminds_nobody_and_keeps_its_days(city: City, heard: Heard) -> None:
+    _, cycle, positions = await cut_one(city)
+    position = positions[city.county(2), city.code]
+    assert position.due_on is not None
+    third, later = CALENDAR.add(TODAY, 3).day, CALENDAR.add(TODAY, 40).day
+
+    await stop(city, position, third)
+    for day in (position.due_on, CALENDAR.add(position.due_on, 12).day, later):
+        await remind(city.parts, at(day))
+        await escalate(city.parts, at(day))
+    (listed,) = await tasks(city, city.county(2), later)
+    await go_on(city, position, later)
+    after = (await city.positions(cycle))[city.county(2), city.code]
+    await remind(city.parts, at(CALENDAR.add(later, 7).day))
+
+    assert (listed.suspended_on, listed.due_on) == (third, position.due_on)
+    assert (after.suspended_on, after.due_on) == (None, CALENDAR.add(later, 7).day), "seven of ten days were left"
+    told = await heard(cycle.cycle_id)
+    assert [type(e) for e in told if getattr(e, "position_id", None) == position.position_id] == [
+        PositionSuspended,
+        PositionResumed,
+        PositionDue,
+    ]
+    stopped, resumed, due = (e for e in told if getattr(e, "position_id", None) == position.position_id)
+    assert isinstance(stopped, PositionSuspended)
+    assert (stopped.payer, stopped.payee, stopped.kind) == (city.county(2), city.code, "remittance")
+    assert (stopped.suspended_on, stopped.days_left, stopped.amount_fen) == (third, 7, 85_000)
+    assert isinstance(resumed, PositionResumed)
+    assert (resumed.due_on, resumed.provisional) == (after.due_on, CALENDAR.add(later, 7).provisional)
+    assert isinstance(due, PositionDue)
+    assert due.working_days_left == 0
+    (row,) = await suspensions(city, position)
+    assert (row.party, row.kind, row.days_left, row.papers) == (city.county(2), "remittance", 7, PAPERS)
+    assert (row.suspended_by, row.suspended_on, row.resumed_by, row.resumed_on) == (
+        *("officer", third),
+        *("officer", later),
+    )
+
+
+async def test_who_may_stop_a_position_and_when(city: City) -> None:
+    """The payer's own officer and those above; nobody beside, not the payee below; not twice, not when it is over."""
+    _, _, positions = await cut_one(city)
+    first, second = positions[city.county(2), city.code], positions[city.code, city.county(1)]
+    assert first.due_on is not None
+    over = first.due_on + timedelta(days=1)
+
+    async def refusal(stopping: Awaitable[None]) -> list[str]:
+        with pytest.raises(Refused) as refused:
+            await stopping
+        return [r.code for r in refused.value.refusals]
+
+    assert await refusal(stop(city, first, TODAY, city.county(1))) == ["auth.not-your-area"]
+    assert await refusal(stop(city, second, TODAY, city.county(1))) == ["auth.not-your-area"]
+    assert await refusal(stop(city, second, TODAY)) == ["settlement.due-unknown"], "it waits: no clock runs"
+    assert await refusal(stop(city, replace(first, position_id="none"), TODAY)) == ["settlement.position-unknown"]
+    assert await refusal(stop(city, first, over)) == ["settlement.due-over"]
+    assert await refusal(go_on(city, first, TODAY)) == ["settlement.due-not-suspended"]
+    await stop(city, first, TODAY, city.code)
+    assert await refusal(stop(city, first, TODAY)) == ["settlement.due-suspended"]
+    assert await refusal(go_on(city, first, TODAY, city.county(1))) == ["auth.not-your-area"]
+    await go_on(city, first, TODAY)
+    await city.pay(first)
+    assert await refusal(stop(city, first, TODAY)) == ["settlement.due-unknown"]
+
+
+async def test_two_officers_at_once_stop_it_once(city: City) -> None:
+    _, _, positions = await cut_one(city)
+    position = positions[city.county(2), city.code]
+
+    async with city.books.database.transaction() as tx:
+        await tx.execute("SELECT FROM clearing_position WHERE position_id = $1 FOR UPDATE", position.position_id)
+        both = [asyncio.create_task(stop(city, position, TODAY)) for _ in range(2)]
+        await waits(city.books, "FROM clearing_position WHERE position_id = $1 AND state", connections=2)
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+
+    assert Counter(type(outcome) for outcome in outcomes) == {Refused: 1, type(None): 1}
+    assert len(await suspensions(city, position)) == 1
+
+
+async def test_who_waits_for_papers_is_not_in_default(city: City) -> None:
+    _, _, positions = await cut_one(city)
+    position = positions[city.county(2), city.code]
+    await stop(city, position, TODAY)
+
+    with pytest.raises(Refused) as refused:
+        await city.apply_rule(position)
+    await go_on(city, position, shanghai_day(LATE))
+    with pytest.raises(Refused) as again:
+        await city.apply_rule(position)
+
+    assert [r.code for r in refused.value.refusals] == ["settlement.position-not-overdue"]
+    assert [r.code for r in again.value.refusals] == ["settlement.position-not-overdue"], "its days go on from then"
+
+
+async def test_it_is_paid_while_its_clock_stands_still(city: City) -> None:
+    _, cycle, positions = await cut_one(city)
+    position = positions[city.county(2), city.code]
+    await stop(city, position, TODAY)
+
+    paid = await city.pay_all(cycle)
+
+    assert paid[0] == (city.county(2), city.code, 85_000)
+    assert await tasks(city, city.county(2)) == []
+
+
+async def test_what_takes_the_place_of_a_position_stands_still_like_it(city: City, heard: Heard) -> None:
+    """County 2 owes as home agency, less what it is owed as care agency: that case leaves, because 3 does not pay."""
+    one, two = city.hospital(1), city.hospital(2)
+    await city.confirmed(one, one.bill(city.county(2)))
+    await city.confirmed(two, two.bill(city.county(3), fund_fen=40_000, account_fen=0))
+    cycle = await city.cut()
+    before = await city.positions(cycle)
+    stopped = before[city.county(2), city.code]
+    await stop(city, stopped, CALENDAR.add(TODAY, 4).day)
+
+    left = await city.apply_rule(before[city.county(3), city.code])
+    after = (await city.positions(cycle))[city.county(2), city.code]
+    await remind(city.parts, lambda: LATE)
+    await go_on(city, after, shanghai_day(LATE))
+    running = (await city.positions(cycle))[city.county(2), city.code]
+
+    assert len(left) == 1
+    assert (stopped.amount_fen, after.amount_fen) == (45_000, 85_000)
+    assert (after.due_on, after.suspended_on) == (stopped.due_on, CALENDAR.add(TODAY, 4).day)
+    assert (running.due_on, running.suspended_on) == (CALENDAR.add(shanghai_day(LATE), 6).day, None)
+    told = [e for e in await heard(cycle.cycle_id) if isinstance(e, PositionDue) and e.payer == city.county(2)]
+    assert told == []
+    (row,) = await suspensions(city, after)
+    assert (row.days_left, row.papers, row.resumed_on) == (6, PAPERS, shanghai_day(LATE))
+
+
+async def test_another_calendar_lets_what_stands_still_be(city: City) -> None:
+    _, cycle, positions = await cut_one(city)
+    position = positions[city.county(2), city.code]
+    await stop(city, position, TODAY)
+    closed = WorkCalendar(overrides={CALENDAR.add(TODAY, 1).day: False})
+    parts = Settlement(city.books.database, city.tree, city.parts.settings, closed, city.books.ledger_key)
+
+    await remind(parts, at(TODAY))
+    moved = (await city.positions(cycle))[city.county(2), city.code]
+    await remind(city.parts, at(TODAY))
+
+    assert moved.due_on == position.due_on
+
+
+async def test_the_database_keeps_suspensions_of_positions(city: City, owner: Owner) -> None:
+    _, _, positions = await cut_one(city)
+    position = positions[city.county(2), city.code]
+    await stop(city, position, TODAY)
+    own = "WHERE position_id = $1"
+    for query in (
+        f"UPDATE position_suspension SET reason = 'other' {own}",
+        f"DELETE FROM position_suspension {own}",
+    ):
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await owner.execute(query, position.position_id)
+    await go_on(city, position, TODAY)
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await owner.execute(f"UPDATE position_suspension SET resumed_by = 'other' {own}", position.position_id)
+    waiting = positions[city.code, city.county(1)].position_id
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await owner.execute(f"UPDATE clearing_position SET suspended_on = now()::date {own}", waiting)
+    assert refused.value.constraint_name == "clearing_position_suspended"
 
 
 async def test_another_calendar_moves_positions(city: City) -> None:

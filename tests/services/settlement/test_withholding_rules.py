@@ -27,6 +27,7 @@ from services.settlement.rules.withholdings import (
     check_return,
     released_fen,
     set_offs,
+    set_offs_in_turn,
     withheld_fen,
 )
 
@@ -138,17 +139,24 @@ def test_both_books() -> None:
     off, off_there = Account(AccountKind.DEDUCTIONS, "F"), Account(AccountKind.DEDUCTIONS, "A")
     owed, owing = Account(AccountKind.CLEARING, "F"), Account(AccountKind.CLEARING, "A")
 
-    assert lines(set_off_transfers("A", "F", 7, retained=True)) == {
+    assert lines(set_off_transfers("A", "F", 7, retained=True, netted=True)) == {
         ("A", owed): 7,
         ("A", held): -7,
         ("F", due): 7,
         ("F", owing): -7,
     }
-    assert lines(set_off_transfers("A", "F", 7, retained=False)) == {
+    assert lines(set_off_transfers("A", "F", 7, retained=False, netted=True)) == {
         ("A", owed): 7,
         ("A", off): -7,
         ("F", off_there): 7,
         ("F", owing): -7,
+    }
+    payable, receivable = Account(AccountKind.PAYABLE, "F"), Account(AccountKind.RECEIVABLE, "A")
+    assert lines(set_off_transfers("A", "F", -7, retained=True, netted=False)) == {
+        ("A", payable): -7,
+        ("A", held): 7,
+        ("F", due): -7,
+        ("F", receivable): 7,
     }
     assert lines(forfeit_transfers("A", "F", 7)) == {
         ("A", held): 7,
@@ -156,6 +164,58 @@ def test_both_books() -> None:
         ("F", off_there): 7,
         ("F", due): -7,
     }
+
+
+@pytest.mark.parametrize(
+    ("amounts", "permille", "waiting", "expected"),
+    [
+        ([], 50, [Waiting("a", DEDUCTION, 5)], []),
+        ([100, 10], 0, [], [[], []]),
+        (
+            [10_000, 50],
+            50,
+            [Waiting("a", DEDUCTION, 9_510)],
+            [
+                [SetOff(RETENTION, 500), SetOff(DEDUCTION, 9_500, "a")],
+                [SetOff(RETENTION, 3), SetOff(DEDUCTION, 10, "a")],
+            ],
+        ),
+        ([70, 70], 0, [Waiting("a", RETURN, 5)], [[SetOff(RETURN, 5, "a")], []]),
+        (
+            [10, 10, 10],
+            0,
+            [Waiting("a", DEDUCTION, 12), Waiting("b", DEDUCTION, 12)],
+            [
+                [SetOff(DEDUCTION, 10, "a")],
+                [SetOff(DEDUCTION, 2, "a"), SetOff(DEDUCTION, 8, "b")],
+                [SetOff(DEDUCTION, 4, "b")],
+            ],
+        ),
+    ],
+)
+def test_what_one_payment_takes_the_next_does_not(
+    amounts: list[int], permille: int, waiting: list[Waiting], expected: list[list[SetOff]]
+) -> None:
+    assert set_offs_in_turn(amounts, permille, waiting) == expected
+
+
+KINDS = st.sampled_from([RELEASE, DEDUCTION, RETURN])
+
+
+@given(
+    st.lists(st.integers(1, 10**6), max_size=6),
+    st.integers(0, 1000),
+    st.lists(st.tuples(KINDS, st.integers(1, 10**6)), max_size=5),
+)
+def test_in_turn_nothing_is_taken_twice_and_no_payment_is_negative(
+    amounts: list[int], permille: int, decided: list[tuple[WithholdingKind, int]]
+) -> None:
+    waiting = [Waiting(str(n), kind, fen) for n, (kind, fen) in enumerate(decided)]
+    made = set_offs_in_turn(amounts, permille, waiting)
+    for one in waiting:
+        taken = sum(s.amount_fen for taken in made for s in taken if s.withholding_id == one.withholding_id)
+        assert taken <= one.left_fen
+    assert all(withheld_fen(taken) <= amount for amount, taken in zip(amounts, made, strict=True))
 
 
 POSITION = Net("A", "F", (Leg("x", 1, 100), Leg("y", 1, 200)), "F", withheld_fen=30)

@@ -6,8 +6,9 @@ at random, as `GET /v1/bills/{settlement_id}` and `GET /v1/cases/{case_id}/bills
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,8 @@ from tests.bench.settle import Figures, Say
 YEARS = 5
 CASES_A_YEAR = 2_000
 ASKED = 1_000
+CHUNK = 250_000
+WRITERS = 2
 FACILITY, CARE, HOME = "H41160399998", "411603", "411681"
 _BEGUN = f"""
     INSERT INTO facility VALUES ('{FACILITY}', '淮阳区人民医院', 'hospital', '3', '{CARE}', 1) ON CONFLICT DO NOTHING
@@ -55,7 +58,7 @@ def _prefix(year: int) -> str:
 
 async def measure(owner_url: str, say: Say, bills: int) -> Figures:
     """Median and 99th of a hundred of both look-ups after the first year and after the last."""
-    connection = await asyncpg.connect(owner_url, server_settings={"search_path": "settlement"})
+    connection = await _connect(owner_url)
     first_year = datetime.now(UTC).year
     years = range(first_year, first_year + YEARS)
     figures: Figures = {"lookup_bills": bills}
@@ -64,7 +67,10 @@ async def measure(owner_url: str, say: Say, bills: int) -> Figures:
         await connection.execute("SELECT make_years($1)", years[-1])
         for year in years:
             say(f"{bills // YEARS:,} bills of {year}")
-            await _generate(connection, year, bills // YEARS)
+            await _begin(connection, year)
+            chunks = iter(range(1, bills // YEARS + 1, CHUNK))
+            await asyncio.gather(*(_generate(owner_url, year, chunks, bills // YEARS) for _ in range(WRITERS)))
+            await connection.execute(f"VACUUM ANALYZE settlement_parts.bill_{year}", timeout=600)
             if year in (years[0], years[-1]):
                 when = "first" if year == years[0] else "last"
                 figures |= await _asked(connection, range(first_year, year + 1), bills // YEARS, when)
@@ -73,13 +79,24 @@ async def measure(owner_url: str, say: Say, bills: int) -> Figures:
     return figures
 
 
-async def _generate(connection: asyncpg.Connection[Any], year: int, bills: int) -> None:
+async def _connect(owner_url: str) -> asyncpg.Connection[Any]:
+    return await asyncpg.connect(owner_url, server_settings={"search_path": "settlement"})
+
+
+async def _begin(connection: asyncpg.Connection[Any], year: int) -> None:
     await connection.execute(_MONTHS, f"{year}-06")
     await connection.execute(_CASE, year)
-    for first in range(1, bills + 1, 250_000):
-        last = min(first + 249_999, bills)
-        await connection.execute(_BILLS, year, _middle(year), first, last, _prefix(year), timeout=300)
-    await connection.execute(f"VACUUM ANALYZE settlement_parts.bill_{year}", timeout=300)
+
+
+async def _generate(owner_url: str, year: int, chunks: Iterator[int], bills: int) -> None:
+    """One of several writers of a year's bills; each takes the next chunk that nobody has taken."""
+    connection = await _connect(owner_url)
+    try:
+        for first in chunks:
+            last = min(first + CHUNK - 1, bills)
+            await connection.execute(_BILLS, year, _middle(year), first, last, _prefix(year), timeout=300)
+    finally:
+        await connection.close()
 
 
 async def _asked(connection: asyncpg.Connection[Any], years: Sequence[int], bills: int, when: str) -> Figures:

@@ -27,7 +27,7 @@ from shared.policy.formula import FormulaError, parse
 from shared.policy.loading import load_pack
 from tests.policy import generate, reference
 
-CASES = int(os.environ.get("SIFANG_POLICY_CASES", "30000"))
+CASES = int(os.environ.get("SIFANG_POLICY_CASES", "8000"))
 PERSONS, BILLS = 2, 40
 """Of one pack; the counters of a person run on from bill to bill."""
 CHUNKS = 10

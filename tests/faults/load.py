@@ -19,7 +19,7 @@ PATIENCE_S = 45
 """How long a hospital repeats a call before it gives up."""
 
 BETWEEN_CALLS_S = 0.05
-"""What a window takes before its next call. Eight of them make about a hundred a second: enough to be hit in the middle."""
+"""What a window takes before its next call: eight make about a hundred a second, enough to be hit in the middle."""
 
 
 @dataclass(frozen=True)

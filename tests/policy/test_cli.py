@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shared.policy.cli import Progress, Say
+from shared.policy.cli import Progress, Say, main
 from tests.policy import sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +39,22 @@ def run(tmp_path: Path) -> Run:
         )
 
     return started
+
+
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The same in this process: for the many that differ only in what they are given."""
+    sample.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            code = main(arguments, {"LANG": "C.UTF-8"})
+        except SystemExit as ended:  # wrong use, as argparse has it
+            code = int(ended.code or 0)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return called
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> Any:
@@ -139,11 +155,11 @@ def test_what_cannot_be_decided_is_told_and_is_a_finding(run: Run, tmp_path: Pat
     ],
 )
 def test_what_does_not_fit_the_pack_is_located(
-    run: Run, tmp_path: Path, before: str, after: str, line: int, code: str
+    run_here: Run, tmp_path: Path, before: str, after: str, line: int, code: str
 ) -> None:
     assert before in sample.CASE
     (tmp_path / "case.yaml").write_text(sample.CASE.replace(before, after, 1), encoding="utf-8")
-    done = run("run", "--pack", "pack.yaml", "--case", "case.yaml")
+    done = run_here("run", "--pack", "pack.yaml", "--case", "case.yaml")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith(f"case.yaml:{line}:")
@@ -167,9 +183,9 @@ def test_what_does_not_fit_the_pack_is_located(
         ),
     ],
 )
-def test_bad_cases_are_located_errors(run: Run, tmp_path: Path, name: str, text: str) -> None:
+def test_bad_cases_are_located_errors(run_here: Run, tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
-    done = run("run", "--pack", "pack.yaml", "--case", "bad.yaml")
+    done = run_here("run", "--pack", "pack.yaml", "--case", "bad.yaml")
     assert done.returncode == 1, name
     assert done.stdout == "", name
     assert done.stderr.startswith("bad.yaml:"), (name, done.stderr)
@@ -229,8 +245,8 @@ def test_schema(run: Run, what: str) -> None:
         ("replay", "--pack", "pack.yaml", "--bills", "nowhere.csv"),
     ],
 )
-def test_wrong_use_is_two(run: Run, arguments: tuple[str, ...]) -> None:
-    done = run(*arguments)
+def test_wrong_use_is_two(run_here: Run, arguments: tuple[str, ...]) -> None:
+    done = run_here(*arguments)
     assert done.returncode == 2, done
     assert done.stdout == ""
     assert done.stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from services.settlement.store.archives import HOLDING, archived, entries_and_openings, left_behind
-from services.settlement.store.carried import cleared
+from services.settlement.store.carried import CLEARED_PAGE, cleared
 from shared.database import Connection, row_to, rows_to, sums_to
 from shared.telemetry import is_sampled
 
@@ -21,10 +21,7 @@ BILL = """
     FROM bill b
 """
 BILL_BY_ID = BILL + " WHERE b.settlement_id = $1"
-BILLS_OF_CASE = (
-    BILL.replace("FROM bill b\n", f"FROM {cleared('= $1')} AS b\n")
-    + " WHERE b.settlement_id > $2 ORDER BY b.settlement_id LIMIT $3"
-)
+BILLS_OF_CASE = f"{BILL} WHERE b.settlement_id = ANY (ARRAY({CLEARED_PAGE})) ORDER BY b.settlement_id"
 _ENTRY = """
     SELECT e.transaction_id, e.line_no, e.book, e.account_kind, e.counterparty, e.fund_pay_type, e.amount_fen,
         t.kind, t.case_id, t.period, t.value_date, t.booked_at, t.reverses_transaction_id

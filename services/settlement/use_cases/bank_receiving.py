@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.settlement.bank.reading import read
+from services.settlement.bank import read
 from services.settlement.rules.banking import (
     AccountMessage,
     BankItemKind,

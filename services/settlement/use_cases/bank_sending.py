@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Iterable
 from datetime import date, datetime, timedelta
 
-from services.settlement.bank.writing import write
+from services.settlement.bank import write
 from services.settlement.rules.banking import BankItemKind, Batch, Creditor, Instruction
 from services.settlement.store import banking as store
 from services.settlement.store import orders as order_store

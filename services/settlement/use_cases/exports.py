@@ -27,7 +27,6 @@ from services.settlement.store.accounts import AccountMonth, Movement
 from services.settlement.store.chain import begin_snapshot
 from services.settlement.use_cases.archive_bounds import refuse_archived_period
 from services.settlement.use_cases.parts import Settlement
-from services.settlement.use_cases.spreadsheets import Spreadsheet
 from shared.database import Connection
 from shared.money import yuan
 from shared.refusals import Refused
@@ -103,6 +102,9 @@ def _writer(form: str, path: Path, party: str, name: str, period: str, accounts:
         case "parquet":
             return ParquetFile(path, period, accounts)
         case _:
+            # Its library takes as long to load as all of HTTP: who prints nothing does without it.
+            from services.settlement.use_cases.spreadsheets import Spreadsheet
+
             return Spreadsheet(path, party, name, period, accounts)
 
 

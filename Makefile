@@ -62,8 +62,8 @@ bench-settle: $(DEVELOPS) ## Measure settlement alone, within a minute; ends wit
 bench-policy: $(DEVELOPS) ## Measure the policy engine alone, within a minute; ends with one JSON line
 	@$(PY) -m tests.bench policy
 
-bench-reconcile: $(DEVELOPS) ## Measure match and closing of a month of half a million bills, within a minute; ends with one JSON line; ARGS="--bills 6000000"
-	@$(PY) -m tests.bench reconcile --bills 500000 $(ARGS)
+bench-reconcile: $(DEVELOPS) ## Measure match and closing of a month of a million bills, within a minute; ends with one JSON line; ARGS="--bills 6000000"
+	@$(PY) -m tests.bench reconcile $(ARGS)
 
 bench-beside: $(DEVELOPS) ## Measure settlement at discharge while a month of a million bills is closed; ends with one JSON line
 	@$(PY) -m tests.bench beside $(ARGS)

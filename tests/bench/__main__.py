@@ -8,17 +8,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local.cluster import Cluster
+from deploy.local.cluster import INFRASTRUCTURE, Cluster
 from deploy.local.ports import free_ports
 from deploy.local.screen import Screen
-from deploy.local.surroundings import Folders, own_only
+from deploy.local.surroundings import KAFKA, POSTGRES, Folders, own_only
 from shared.keys import TokenMaker
 from shared.settings import SERVICES, Settings
 from tests.bench import beside, flow, imports, lookups, policy, reconcile, settle
@@ -88,11 +88,10 @@ def main(arguments: list[str]) -> None:
     print(json.dumps(figures))
 
 
-def _cluster(folder: Path, extra: Mapping[str, str] | None = None) -> Cluster:
+def _cluster(folder: Path, extra: Mapping[str, str] | None = None, parts: Sequence[str] = INFRASTRUCTURE) -> Cluster:
     environment = own_only(os.environ) | dict(extra or {})
-    return Cluster(
-        Folders.below(folder, os.environ), free_ports, environment=environment, screen=Screen(Console(quiet=True))
-    )
+    folders, screen = Folders.below(folder, os.environ), Screen(Console(quiet=True))
+    return Cluster(folders, free_ports, environment=environment, screen=screen, parts=parts)
 
 
 def _settle_only(folder: Path, _: int) -> Figures:
@@ -108,7 +107,7 @@ def _settle_only(folder: Path, _: int) -> Figures:
 
 
 def _reconcile_only(folder: Path, bills: int) -> Figures:
-    with _cluster(folder, {"SIFANG_SETTLEMENT_NETTING": "multilateral"}) as cluster:
+    with _cluster(folder, {"SIFANG_SETTLEMENT_NETTING": "multilateral"}, (POSTGRES, KAFKA)) as cluster:
         console.print("starting the cluster")
         cluster.start()
         cluster.start_services(["settlement"])

@@ -6,10 +6,10 @@ at random, as `GET /v1/bills/{settlement_id}` and `GET /v1/cases/{case_id}/bills
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -17,13 +17,12 @@ import asyncpg
 from ulid import ULID
 
 from services.settlement.store.books import BILL_BY_ID, BILLS_OF_CASE
+from tests.bench.rows import connect, written
 from tests.bench.settle import Figures, Say
 
 YEARS = 5
 CASES_A_YEAR = 2_000
 ASKED = 1_000
-CHUNK = 250_000
-WRITERS = 2
 FACILITY, CARE, HOME = "H41160399998", "411603", "411681"
 _BEGUN = f"""
     INSERT INTO facility VALUES ('{FACILITY}', '淮阳区人民医院', 'hospital', '3', '{CARE}', 1) ON CONFLICT DO NOTHING
@@ -58,7 +57,7 @@ def _prefix(year: int) -> str:
 
 async def measure(owner_url: str, say: Say, bills: int) -> Figures:
     """Median and 99th of a hundred of both look-ups after the first year and after the last."""
-    connection = await _connect(owner_url)
+    connection = await connect(owner_url)
     first_year = datetime.now(UTC).year
     years = range(first_year, first_year + YEARS)
     figures: Figures = {"lookup_bills": bills}
@@ -68,8 +67,7 @@ async def measure(owner_url: str, say: Say, bills: int) -> Figures:
         for year in years:
             say(f"{bills // YEARS:,} bills of {year}")
             await _begin(connection, year)
-            chunks = iter(range(1, bills // YEARS + 1, CHUNK))
-            await asyncio.gather(*(_generate(owner_url, year, chunks, bills // YEARS) for _ in range(WRITERS)))
+            await written(owner_url, _BILLS, bills // YEARS, partial(_arguments, year))
             await connection.execute(f"VACUUM ANALYZE settlement_parts.bill_{year}", timeout=600)
             if year in (years[0], years[-1]):
                 when = "first" if year == years[0] else "last"
@@ -79,24 +77,13 @@ async def measure(owner_url: str, say: Say, bills: int) -> Figures:
     return figures
 
 
-async def _connect(owner_url: str) -> asyncpg.Connection[Any]:
-    return await asyncpg.connect(owner_url, server_settings={"search_path": "settlement"})
+def _arguments(year: int, first: int, last: int) -> tuple[object, ...]:
+    return year, _middle(year), first, last, _prefix(year)
 
 
 async def _begin(connection: asyncpg.Connection[Any], year: int) -> None:
     await connection.execute(_MONTHS, f"{year}-06")
     await connection.execute(_CASE, year)
-
-
-async def _generate(owner_url: str, year: int, chunks: Iterator[int], bills: int) -> None:
-    """One of several writers of a year's bills; each takes the next chunk that nobody has taken."""
-    connection = await _connect(owner_url)
-    try:
-        for first in chunks:
-            last = min(first + CHUNK - 1, bills)
-            await connection.execute(_BILLS, year, _middle(year), first, last, _prefix(year), timeout=300)
-    finally:
-        await connection.close()
 
 
 async def _asked(connection: asyncpg.Connection[Any], years: Sequence[int], bills: int, when: str) -> Figures:

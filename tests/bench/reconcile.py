@@ -23,6 +23,7 @@ from shared.events import new_id
 from shared.keys import TokenMaker
 from shared.regions import RegionTree
 from tests.bench.closing import Case, Closing
+from tests.bench.rows import connect, written
 from tests.bench.settle import Figures, Say
 
 FACILITY, CARE, HOME, MONTH = "H41160399999", "411603", "411681", "2025-03"
@@ -99,10 +100,10 @@ async def measure(
 
 async def matched(owner_url: str, client: httpx.AsyncClient, tokens: TokenMaker, say: Say, bills: int) -> Month:
     """A month of generated bills, stated and matched. Raises RuntimeError when anything of it is wrong."""
-    connection = await asyncpg.connect(owner_url, server_settings={"search_path": "settlement"})
+    connection = await connect(owner_url)
     try:
         say(f"generating {bills:,} bills")
-        await _generate(connection, bills)
+        await _generate(connection, owner_url, bills)
         say("writing the file")
         content = await _file(connection, bills)
         say("COPY and a bare full join")
@@ -142,14 +143,12 @@ def _cases() -> list[_Case]:
     ]
 
 
-async def _generate(connection: asyncpg.Connection[Any], bills: int) -> None:
+async def _generate(connection: asyncpg.Connection[Any], owner_url: str, bills: int) -> None:
     await connection.execute(_BOOKS)
     cases = _cases()
     columns = ([c.case_id for c in cases], [c.home for c in cases], [c.clearing for c in cases])
     await connection.execute(_CASES, *columns, [" ".join(c.chain) for c in cases])
-    for first in range(1, bills + 1, 250_000):
-        last = min(first + 249_999, bills)
-        await connection.execute(_BILLS, first, last, [c.home for c in cases], timeout=300)
+    await written(owner_url, _BILLS, bills, lambda first, last: (first, last, [c.home for c in cases]))
     await connection.execute("VACUUM ANALYZE bill", timeout=300)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,16 +10,15 @@ import pytest
 from services.settlement.rules.terms import NegativeRule, Netting
 from services.settlement.store import cycles as reading
 from shared.events import new_id
-from shared.workdays import month_of, shanghai_day
 from tests.services.settlement.banking import Counter
 from tests.services.settlement.cycles import City
 from tests.services.settlement.fixtures import ActAs, Caller
 from tests.services.settlement.test_bank import CITY, HOME, PAYABLE_FEN, counter, data_keys, month, sent
 from tests.services.settlement.test_identifications import booked, unknown
 from tests.services.settlement.test_money import Month
-from tests.services.settlement.test_objections import Contested
-from tests.services.settlement.test_statements import codes, submit
-from tests.services.settlement.world import HUAIYANG, XIANGCHENG, ZHOUKOU, Books, Hospital
+from tests.services.settlement.test_objections import carried_over
+from tests.services.settlement.test_statements import codes
+from tests.services.settlement.world import HUAIYANG, XIANGCHENG, ZHOUKOU, Books
 
 __all__ = ["counter", "data_keys", "month"]
 
@@ -115,21 +114,8 @@ async def test_a_carried_position_leads_to_the_one_that_took_it_up(books: Books,
 
 
 async def test_a_bill_that_went_to_the_next_month_leads_to_what_paid_it_there(books: Books, act_as: ActAs) -> None:
-    last = shanghai_day(datetime.now(UTC)).replace(day=1) - timedelta(days=1)
-    hospital = Hospital(month=month_of(last.replace(day=1) - timedelta(days=1)))
-    bills = [hospital.bill(), hospital.bill(fund_fen=30_000)]
-    await books.hear(hospital.changed(), *bills)
-    facility = act_as("facility", hospital.code)
-    await submit(facility, hospital, [*bills])
-    contested = Contested(books, act_as, hospital, bills)
-    raised = (await contested.object(XIANGCHENG, bills[1])).json()
-    await contested.decide(raised["objection_no"], "acceptance")
-    first = await contested.case()
-    hospital.month = month_of(last)
-    own = hospital.bill(fund_fen=7_000, account_fen=0)
-    await books.hear(own)
-    await submit(facility, hospital, [own])
-    (second,) = await contested.month.cases()
+    contested, _, objection_no, first, second = await carried_over(books, act_as)
+    bills, facility = contested.bills, act_as("facility", contested.hospital.code)
     await contested.month.confirm(second)
     for payer in (XIANGCHENG, ZHOUKOU, HUAIYANG):
         await contested.month.pay(second, payer)
@@ -147,7 +133,7 @@ async def test_a_bill_that_went_to_the_next_month_leads_to_what_paid_it_there(bo
     assert [(c["settlement_id"], c["from_case_id"], c["to_case_id"]) for c in came] == [
         (bills[1].settlement_id, first["case_id"], second["case_id"])
     ]
-    assert came[0]["objection_no"] == raised["objection_no"]
+    assert came[0]["objection_no"] == objection_no
     assert [(d["carried_in"], d["carried_out"]) for d in details] == [(0, 1), (1, 0)]
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
@@ -567,8 +567,18 @@ async def test_a_bill_of_another_case_is_not_objected_to(books: Books, act_as: A
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/settlement_ids/0"]
 
 
-async def test_what_went_to_the_next_month_is_paid_there_to_the_fen(books: Books, act_as: ActAs) -> None:
+class CarriedOver(NamedTuple):
     """Two months that are over: what is left of the first, and what was carried to the second with its own bill."""
+
+    contested: Contested
+    own: Made
+    objection_no: int
+    first: dict[str, Any]
+    second: dict[str, Any]
+
+
+async def carried_over(books: Books, act_as: ActAs) -> CarriedOver:
+    """The second of two bills went to the next month by an objection; both months are stated."""
     last = shanghai_day(datetime.now(UTC)).replace(day=1) - timedelta(days=1)
     hospital = Hospital(month=month_of(last.replace(day=1) - timedelta(days=1)))
     bills = [hospital.bill(), hospital.bill(fund_fen=30_000)]
@@ -584,6 +594,12 @@ async def test_what_went_to_the_next_month_is_paid_there_to_the_fen(books: Books
     await books.hear(own)
     await submit(facility, hospital, [own])
     (second,) = await contested.month.cases()
+    return CarriedOver(contested, own, raised["objection_no"], first, second)
+
+
+async def test_what_went_to_the_next_month_is_paid_there_to_the_fen(books: Books, act_as: ActAs) -> None:
+    contested, own, _, first, second = await carried_over(books, act_as)
+    hospital, bills = contested.hospital, contested.bills
     for case in (first, second):
         await contested.month.confirm(case)
         for payer in (XIANGCHENG, ZHOUKOU, HUAIYANG):

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _recipient_language()
     _subscription()
     _message()
+    _message_indexes()
     _attempt()
 
 
@@ -132,6 +133,9 @@ def _message() -> None:
         ),
         schema="notification",
     )
+
+
+def _message_indexes() -> None:
     op.create_index(
         "message_due_sms",
         "message",
